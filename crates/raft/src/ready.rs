@@ -1,0 +1,170 @@
+//! What goes into the core and what comes out of it.
+
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use crate::event::Event;
+use crate::membership::Membership;
+use crate::message::{Envelope, ReadTicket, Run};
+use crate::types::{EntryId, Index, NodeId, Term};
+
+/// The settings of a member. `check` says what must hold.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// This member.
+    pub id: NodeId,
+    /// The shortest election timeout. Also how long a voter that heard a leader refuses to elect
+    /// another (thesis 4.2.3), and how long a leader may go without a quorum (thesis 6.2).
+    pub election_timeout_min: Duration,
+    /// The longest election timeout; each is drawn between the two (§5.2).
+    pub election_timeout_max: Duration,
+    /// How often a leader without other traffic says that it lives.
+    pub heartbeat_interval: Duration,
+    /// Payload bytes in one append at most; one entry always passes.
+    pub append_bytes_max: u64,
+    /// Entries in one append at most.
+    pub append_entries_max: u64,
+    /// Appends under way to one peer at most.
+    pub inflight_appends_max: usize,
+    /// Payload bytes under way to one peer at most; one append always passes.
+    pub inflight_bytes_max: u64,
+    /// The seed of all that is random here. A new one for each start of a member: the numbers of
+    /// its read requests are drawn from it.
+    pub seed: u64,
+}
+
+/// The state that a member finds in its log when it starts.
+#[derive(Clone, Debug)]
+pub struct Restored {
+    /// The durable term and vote.
+    pub hard_state: HardState,
+    /// The terms of the entries in the log, from index 1 on.
+    pub runs: Vec<Run>,
+    /// The initial membership (index 0) and every membership entry of the log, by index.
+    pub memberships: Vec<(Index, Membership)>,
+}
+
+/// The part of the durable state that is not the log (Figure 2): one record, written in one piece.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HardState {
+    /// The latest term seen.
+    pub term: Term,
+    /// Who got this member's vote in that term.
+    pub vote: Option<NodeId>,
+}
+
+/// An input to [`crate::Raft::step`].
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// Time has passed; sent when [`crate::Raft::deadline`] is due. Too early is harmless.
+    Timeout,
+    /// A message came in.
+    Receive(Envelope),
+    /// The write with this receipt, and every write before it, is durable.
+    Persisted(Receipt),
+    /// The connection to a peer broke and it may be dead: evidence that lets a follower of that
+    /// peer ask for pre-votes at once, and makes a leader probe it afresh.
+    Disconnected(NodeId),
+    /// A connection to a peer was made: a leader sends a heartbeat at once, a member without a
+    /// leader may try its pre-vote again.
+    Connected(NodeId),
+}
+
+/// What the core wants done, in this order of dependency: `write` first, `messages` at any time.
+/// What depends on the write comes out of a later `Ready`, after [`Input::Persisted`].
+#[derive(Clone, Debug, Default)]
+pub struct Ready {
+    /// To be written, in the order of the receipts.
+    pub write: Option<Write>,
+    /// To be sent; may be lost, doubled and reordered.
+    pub messages: Vec<Envelope>,
+    /// Batches of reads that may be served once their index is applied.
+    pub reads: Vec<ReadReady>,
+    /// What happened, for people and counters.
+    pub events: Vec<Event>,
+}
+
+/// A write that must become durable.
+#[derive(Clone, Debug)]
+pub struct Write {
+    /// Handed back in [`Input::Persisted`].
+    pub receipt: Receipt,
+    /// The new term and vote, when they changed.
+    pub hard_state: Option<HardState>,
+    /// The entries to append, when there are any.
+    pub entries: Option<Entries>,
+}
+
+/// Entries to append: the log first loses whatever it holds at `first` and beyond.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entries {
+    /// The index of the first entry.
+    pub first: Index,
+    /// Their terms; the payloads are those that the input brought.
+    pub runs: Vec<Run>,
+}
+
+/// Proof that a write was handed out. Only [`crate::Raft::ready`] makes one, only
+/// [`Input::Persisted`] takes one. Receipts are ordered like their writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Receipt(pub(crate) u64);
+
+/// Reads that were confirmed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReadReady {
+    /// Every read of this ticket and of lower ones.
+    pub ticket: ReadTicket,
+    /// They may be served once this index is applied.
+    pub index: Index,
+}
+
+/// Why a proposal was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProposeError {
+    /// This member is not the leader; the one named is, as far as is known.
+    NotLeader {
+        /// The leader of the current term, if known.
+        leader: Option<NodeId>,
+    },
+}
+
+/// The entries of a proposal, as they were placed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Proposed {
+    /// The first entry of the proposal.
+    pub first: EntryId,
+}
+
+/// The role of a member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RoleName {
+    /// Follows a leader, or waits for one.
+    Follower,
+    /// Asks whether an election could succeed.
+    PreCandidate,
+    /// Stands for election.
+    Candidate,
+    /// Leads.
+    Leader,
+}
+
+/// What can be seen of a member from outside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// This member.
+    pub id: NodeId,
+    /// Its role.
+    pub role: RoleName,
+    /// Its term.
+    pub term: Term,
+    /// Its vote in that term.
+    pub vote: Option<NodeId>,
+    /// The leader of that term, if known.
+    pub leader: Option<NodeId>,
+    /// The last entry of its log.
+    pub last: EntryId,
+    /// The last index that is durable here.
+    pub durable: Index,
+    /// The last index known to be committed.
+    pub commit: Index,
+}
