@@ -1,0 +1,62 @@
+//! The thread that writes and syncs, so that a slow disk never stops the owner.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Sender, channel};
+use std::thread;
+use std::time::Duration;
+
+use quorate_log::{RealDisk, SyncFailure, SyncJob};
+
+use crate::inbox::{Event, Inbox};
+
+/// The pause before a write that found the disk full is tried again.
+const FULL_PAUSE: Duration = Duration::from_millis(500);
+
+/// The way to the disk. There is one job at a time, so the queue needs no bound.
+#[derive(Debug)]
+pub(crate) struct Disk {
+    jobs: Sender<SyncJob<RealDisk>>,
+}
+
+impl Disk {
+    /// Starts the thread; it ends when the disk is dropped.
+    pub(crate) fn start<R: Send + 'static>(inbox: Arc<Inbox<R>>) -> std::io::Result<Self> {
+        let (jobs, queue) = channel::<SyncJob<RealDisk>>();
+        thread::Builder::new().name("quorate-disk".into()).spawn(move || {
+            while let Ok(job) = queue.recv() {
+                inbox.push(Event::Synced(run(job)));
+            }
+        })?;
+        Ok(Self { jobs })
+    }
+
+    /// Gives it a job; the inbox hears when it is done.
+    pub(crate) fn give(&self, job: SyncJob<RealDisk>) {
+        // It fails only when the thread is gone, which takes the process with it.
+        drop(self.jobs.send(job));
+    }
+}
+
+/// Runs a job, again and again while the disk is full: nothing was acknowledged, and space may come.
+fn run(mut job: SyncJob<RealDisk>) -> Result<quorate_log::Synced, SyncFailure<RealDisk>> {
+    let mut said = false;
+    loop {
+        match job.run() {
+            Ok(synced) => {
+                if said {
+                    tracing::info!("the disk has space again");
+                }
+                return Ok(synced);
+            }
+            Err(SyncFailure::Full { job: again, error }) => {
+                if !said {
+                    tracing::error!(%error, "the disk is full: writes wait until there is space");
+                    said = true;
+                }
+                thread::sleep(FULL_PAUSE);
+                job = again;
+            }
+            Err(failed @ SyncFailure::Failed(_)) => return Err(failed),
+        }
+    }
+}

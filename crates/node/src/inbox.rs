@@ -1,0 +1,73 @@
+//! Where everything that happens comes together, for the owner to take in one go.
+
+use std::sync::{Mutex, PoisonError};
+
+use bytes::Bytes;
+use quorate_log::{RealDisk, SyncFailure, Synced};
+use quorate_raft::NodeId;
+use quorate_replica::PeerMessage;
+use tokio::sync::Notify;
+
+use crate::replies::{ReadWaiter, ReplyWaiter};
+
+/// Something that happened.
+#[derive(Debug)]
+pub(crate) enum Event<R> {
+    /// A client proposes a command.
+    Propose(Bytes, ReplyWaiter<R>),
+    /// A client wants a linearizable read.
+    Read(ReadWaiter),
+    /// A peer says something.
+    Message(PeerMessage),
+    /// A connection to a peer was made.
+    Connected(NodeId),
+    /// The connection to a peer broke.
+    Disconnected(NodeId),
+    /// The disk is done with a job.
+    Synced(Result<Synced, SyncFailure<RealDisk>>),
+    /// The node is to stop.
+    Stop,
+}
+
+/// The queue into the owner. Whoever adds to an empty one wakes the owner; the others find it awake.
+///
+/// Its bounds are those of its sources: the waiting requests, the peers' windows, one disk job.
+#[derive(Debug)]
+pub(crate) struct Inbox<R> {
+    events: Mutex<Vec<Event<R>>>,
+    wake: Notify,
+}
+
+impl<R> Inbox<R> {
+    pub(crate) fn new() -> Self {
+        Self { events: Mutex::new(Vec::new()), wake: Notify::new() }
+    }
+
+    /// Adds an event.
+    pub(crate) fn push(&self, event: Event<R>) {
+        let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+        let first = events.is_empty();
+        events.push(event);
+        drop(events);
+        if first {
+            self.wake.notify_one();
+        }
+    }
+
+    /// Wakes the owner without an event: it is to look around.
+    pub(crate) fn poke(&self) {
+        self.wake.notify_one();
+    }
+
+    /// Waits for an event or a poke.
+    pub(crate) async fn wait(&self) {
+        self.wake.notified().await;
+    }
+
+    /// Takes all events; `into` is empty and becomes the queue.
+    pub(crate) fn take(&self, into: &mut Vec<Event<R>>) {
+        debug_assert!(into.is_empty(), "what was taken before is done");
+        let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::swap(&mut *events, into);
+    }
+}

@@ -1,0 +1,412 @@
+//! The thread that owns the replica: takes what happened, steps, hands out what follows.
+
+use std::collections::VecDeque;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use bytes::Bytes;
+use quorate_log::{Identity, Options, RealDisk, Room, SyncFailure};
+use quorate_raft::{Config, Event as CoreEvent, Instant, Membership, NodeId, ReadTicket};
+use quorate_replica::{Effects, Fatal, OpenError, Refused, Replica, Setup, StateMachine};
+use tokio::sync::{oneshot, watch};
+use tokio::time::sleep_until;
+
+use crate::config::NodeConfig;
+use crate::disk::Disk;
+use crate::inbox::{Event, Inbox};
+use crate::node::{Board, Error, Halted, StartError};
+use crate::replies::{Answers, Outbox, ReadWaiter, ReplyWaiter};
+use crate::transport::{Patience, Transport, Whoami};
+
+/// Payload bytes in one append to a peer, and entries; one entry always passes.
+const APPEND_BYTES_MAX: u64 = 1024 * 1024;
+const APPEND_ENTRIES_MAX: u64 = 16 * 1024;
+
+/// Appends under way to one peer, and their bytes.
+const INFLIGHT_APPENDS_MAX: usize = 16;
+const INFLIGHT_BYTES_MAX: u64 = 8 * 1024 * 1024;
+
+/// Commands of this member's clients that may wait, and their bytes.
+const PROPOSALS_MAX: u64 = 16 * 1024;
+const PROPOSAL_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// What connects the owner to the rest of the node.
+pub(crate) struct Parts<R> {
+    pub(crate) inbox: Arc<Inbox<R>>,
+    pub(crate) outbox: Arc<Outbox<R>>,
+    pub(crate) board: Arc<Board>,
+    pub(crate) halt: watch::Sender<Option<Halted>>,
+}
+
+/// Starts the thread; returns once the log is open and the peers are served.
+pub(crate) async fn start<M>(
+    config: NodeConfig,
+    machine: M,
+    parts: Parts<M::Reply>,
+) -> Result<(), StartError>
+where
+    M: StateMachine + Send + 'static,
+    M::Reply: Send + 'static,
+{
+    let (opened, open) = oneshot::channel();
+    let io = |what| move |error| StartError::Io { what, error };
+    thread::Builder::new()
+        .name("quorate-owner".into())
+        .spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            let runtime = match runtime {
+                Ok(runtime) => runtime,
+                Err(error) => {
+                    drop(opened.send(Err(io("a runtime cannot be made")(error))));
+                    return;
+                }
+            };
+            runtime.block_on(async move {
+                match Owner::open(config, machine, parts) {
+                    Ok(owner) => {
+                        drop(opened.send(Ok(())));
+                        owner.run().await;
+                    }
+                    Err(error) => drop(opened.send(Err(error))),
+                }
+            });
+        })
+        .map_err(io("a thread cannot be made"))?;
+    open.await.unwrap_or_else(|_| {
+        Err(io("the member's thread ended early")(std::io::ErrorKind::Other.into()))
+    })
+}
+
+struct Owner<M: StateMachine> {
+    replica: Replica<RealDisk, M>,
+    transport: Transport,
+    disk: Disk,
+    parts: Parts<M::Reply>,
+    clock: Clock,
+    /// Those who wait for replies, by sequence; the first has `replies_from`.
+    reply_waiters: VecDeque<Option<ReplyWaiter<M::Reply>>>,
+    replies_from: u64,
+    /// Those who wait to read, by ticket.
+    read_waiters: VecDeque<(ReadTicket, Vec<ReadWaiter>)>,
+    peers: Vec<NodeId>,
+    job_out: bool,
+    stopping: bool,
+    /// Reused from round to round.
+    events: Vec<Event<M::Reply>>,
+    commands: Vec<Bytes>,
+    proposers: Vec<ReplyWaiter<M::Reply>>,
+    readers: Vec<ReadWaiter>,
+    answers: Answers<M::Reply>,
+}
+
+/// Why the owner ends before it is told to.
+enum Failure {
+    Log(Fatal),
+    Disk(SyncFailure<RealDisk>),
+}
+
+impl<M> Owner<M>
+where
+    M: StateMachine,
+    M::Reply: Send + 'static,
+{
+    fn open(
+        config: NodeConfig,
+        machine: M,
+        parts: Parts<M::Reply>,
+    ) -> Result<Self, StartError> {
+        let io = |what| move |error| StartError::Io { what, error };
+        let clock = Clock::start();
+        let disk = RealDisk::open(&config.data_dir)
+            .map_err(io("the data directory cannot be used"))?;
+        let (replica, notes) = Replica::open(setup(&config), disk, machine, clock.now())
+            .map_err(|error: OpenError| StartError::Open(error))?;
+        for note in notes {
+            tracing::warn!("{note}");
+        }
+        let disk = Disk::start(parts.inbox.clone()).map_err(io("a thread cannot be made"))?;
+        let whoami = Whoami { cluster: config.cluster, member: config.member };
+        let patience = Patience { silence_max: config.timing.election_timeout * 2 };
+        let transport =
+            Transport::start(whoami, config.peers, config.listener, patience, &parts.inbox)
+                .map_err(io("the peer URL cannot be served"))?;
+        let peers = replica.peers().collect();
+        Ok(Self {
+            replica,
+            transport,
+            disk,
+            parts,
+            clock,
+            reply_waiters: VecDeque::new(),
+            replies_from: 1,
+            read_waiters: VecDeque::new(),
+            peers,
+            job_out: false,
+            stopping: false,
+            events: Vec::new(),
+            commands: Vec::new(),
+            proposers: Vec::new(),
+            readers: Vec::new(),
+            answers: Answers::default(),
+        })
+    }
+
+    async fn run(mut self) {
+        let reason = loop {
+            match self.round() {
+                Ok(More::Now) => tokio::task::yield_now().await,
+                Ok(More::Later) if self.stopping && !self.job_out => break Halted::Asked,
+                Ok(More::Later) => self.wait().await,
+                Err(failure) => break Halted::Failed(failure.reason()),
+            }
+        };
+        self.halt(reason);
+    }
+
+    async fn wait(&self) {
+        let deadline = self.clock.at(self.replica.deadline());
+        tokio::select! {
+            biased;
+            () = self.parts.inbox.wait() => {}
+            () = sleep_until(deadline) => {}
+        }
+    }
+
+    /// Takes in what happened since the last round, and carries out what follows.
+    fn round(&mut self) -> Result<More, Failure> {
+        let now = self.clock.now();
+        let mut events = std::mem::take(&mut self.events);
+        self.parts.inbox.take(&mut events);
+        for event in events.drain(..) {
+            self.take_in(now, event)?;
+        }
+        self.events = events;
+        self.propose(now);
+        self.read(now);
+        if self.replica.deadline() <= now {
+            self.replica.timeout(now);
+        }
+        let effects = self.replica.effects(now).map_err(Failure::Log)?;
+        self.carry_out(now, effects)
+    }
+
+    fn take_in(&mut self, now: Instant, event: Event<M::Reply>) -> Result<(), Failure> {
+        match event {
+            Event::Propose(command, waiter) => {
+                self.commands.push(command);
+                self.proposers.push(waiter);
+            }
+            Event::Read(waiter) => self.readers.push(waiter),
+            Event::Message(message) => self.replica.receive(now, message),
+            Event::Connected(peer) => self.replica.connected(now, peer),
+            Event::Disconnected(peer) => self.replica.disconnected(now, peer),
+            Event::Synced(Ok(synced)) => {
+                self.job_out = false;
+                self.replica.synced(now, synced);
+            }
+            Event::Synced(Err(failure)) => return Err(Failure::Disk(failure)),
+            Event::Stop => self.stopping = true,
+        }
+        Ok(())
+    }
+
+    /// Proposes what the clients of this round want, in one piece.
+    fn propose(&mut self, now: Instant) {
+        if self.commands.is_empty() {
+            return;
+        }
+        match self.replica.propose(now, self.commands.drain(..)) {
+            Ok(first) => {
+                let next = self.replies_from + self.reply_waiters.len() as u64;
+                assert_eq!(first, next, "sequences are handed out in order");
+                self.reply_waiters.extend(self.proposers.drain(..).map(Some));
+            }
+            Err(refused) => self.refuse(refused),
+        }
+    }
+
+    fn refuse(&mut self, refused: Refused) {
+        self.commands.clear();
+        let refusals = self.proposers.drain(..).map(|waiter| (waiter, Err(refused.into())));
+        self.answers.replies.extend(refusals);
+    }
+
+    /// Asks for one read index for all who want to read in this round.
+    fn read(&mut self, now: Instant) {
+        if !self.readers.is_empty() {
+            let ticket = self.replica.read(now);
+            self.read_waiters.push_back((ticket, std::mem::take(&mut self.readers)));
+        }
+    }
+
+    fn carry_out(
+        &mut self,
+        now: Instant,
+        effects: Effects<RealDisk, M::Reply>,
+    ) -> Result<More, Failure> {
+        let Effects { messages, job, replies, reads, events, more } = effects;
+        if let Some(job) = job {
+            self.job_out = true;
+            self.disk.give(job);
+        }
+        for message in messages {
+            self.transport.send(message);
+        }
+        for index in 0..self.peers.len() {
+            self.replicate(now, self.peers[index])?;
+        }
+        for event in events {
+            trace(&event);
+        }
+        for (sequence, reply) in replies {
+            self.answer(sequence, reply);
+        }
+        if let Some(ticket) = reads {
+            while let Some((_, readers)) =
+                self.read_waiters.pop_front_if(|(waiting, _)| *waiting <= ticket)
+            {
+                self.answers.reads.extend(readers.into_iter().map(|reader| (reader, Ok(()))));
+            }
+        }
+        let applied = self.replica.applied().index.value();
+        let full = self.replica.log().room() == Room::Full;
+        self.parts.board.show(&self.replica.status(), applied, full);
+        self.parts.outbox.hand_over(&mut self.answers);
+        Ok(if more { More::Now } else { More::Later })
+    }
+
+    /// Sends entries to a peer while there are some and its stream has room.
+    fn replicate(&mut self, now: Instant, peer: NodeId) -> Result<(), Failure> {
+        while self.transport.has_room(peer) {
+            let Some(message) = self.replica.pull(now, peer).map_err(Failure::Log)? else { break };
+            self.transport.send(message);
+        }
+        Ok(())
+    }
+
+    fn answer(&mut self, sequence: u64, reply: M::Reply) {
+        let place = sequence - self.replies_from;
+        let place = usize::try_from(place).expect("those who wait fit into memory");
+        let waiter = self.reply_waiters[place].take().expect("a reply comes once");
+        self.answers.replies.push((waiter, Ok(reply)));
+        while self.reply_waiters.pop_front_if(|waiter| waiter.is_none()).is_some() {
+            self.replies_from += 1;
+        }
+    }
+
+    /// Tells everybody that it is over, then why.
+    fn halt(mut self, reason: Halted) {
+        if let Halted::Failed(reason) = &reason {
+            tracing::error!(reason, "the member stops");
+        }
+        let mut events = std::mem::take(&mut self.events);
+        self.parts.inbox.take(&mut events);
+        for event in events {
+            match event {
+                Event::Propose(_, waiter) => self.proposers.push(waiter),
+                Event::Read(waiter) => self.readers.push(waiter),
+                Event::Message(_)
+                | Event::Connected(_)
+                | Event::Disconnected(_)
+                | Event::Synced(_)
+                | Event::Stop => {}
+            }
+        }
+        let proposers = self.reply_waiters.into_iter().flatten().chain(self.proposers);
+        let readers = self.read_waiters.into_iter().flat_map(|(_, readers)| readers);
+        for waiter in proposers {
+            self.answers.replies.push((waiter, Err(Error::Stopped)));
+        }
+        for reader in readers.chain(self.readers) {
+            self.answers.reads.push((reader, Err(Error::Stopped)));
+        }
+        self.parts.outbox.hand_over(&mut self.answers);
+        if reason == Halted::Asked
+            && let Err(error) = self.replica.into_log().close()
+        {
+            tracing::warn!(%error, "the log was not closed in order");
+        }
+        self.parts.halt.send_replace(Some(reason));
+    }
+}
+
+/// Whether the owner has work left.
+enum More {
+    Now,
+    Later,
+}
+
+impl Failure {
+    fn reason(self) -> String {
+        match self {
+            Self::Log(fatal) => fatal.to_string(),
+            Self::Disk(failure) => failure.to_string(),
+        }
+    }
+}
+
+fn setup(config: &NodeConfig) -> Setup {
+    let everyone = config.peers.iter().map(|peer| peer.id).chain([config.member]);
+    Setup {
+        identity: Identity { cluster: config.cluster, member: config.member.value() },
+        raft: Config {
+            id: config.member,
+            election_timeout_min: config.timing.election_timeout,
+            election_timeout_max: config.timing.election_timeout * 2,
+            heartbeat_interval: config.timing.heartbeat_interval,
+            append_bytes_max: APPEND_BYTES_MAX,
+            append_entries_max: APPEND_ENTRIES_MAX,
+            inflight_appends_max: INFLIGHT_APPENDS_MAX,
+            inflight_bytes_max: INFLIGHT_BYTES_MAX,
+            seed: random(),
+        },
+        log: Options::default(),
+        bootstrap: Membership { incoming: everyone.collect(), ..Membership::default() },
+        origin: random(),
+        proposals_max: PROPOSALS_MAX,
+        proposal_bytes_max: PROPOSAL_BYTES_MAX,
+    }
+}
+
+/// A number that no other life of a member has: the standard library's hasher keys come from the
+/// operating system, and are mixed with the time and the process.
+fn random() -> u64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let now = now.unwrap_or_default().as_nanos();
+    RandomState::new().hash_one((now, std::process::id()))
+}
+
+/// Time as the core sees it: since the start of the node.
+#[derive(Clone, Copy, Debug)]
+struct Clock {
+    origin: tokio::time::Instant,
+}
+
+impl Clock {
+    fn start() -> Self {
+        Self { origin: tokio::time::Instant::now() }
+    }
+
+    fn now(self) -> Instant {
+        Instant::new(self.origin.elapsed())
+    }
+
+    fn at(self, instant: Instant) -> tokio::time::Instant {
+        // Beyond any run of a process, and short of what the timer takes.
+        const FAR: Duration = Duration::from_secs(60 * 60 * 24 * 365);
+        self.origin + instant.since_origin().min(FAR)
+    }
+}
+
+fn trace(event: &CoreEvent) {
+    match event {
+        CoreEvent::BecameLeader { term } => tracing::info!(%term, "leads"),
+        CoreEvent::BecameFollower { term, leader } => {
+            let leader = leader.map(|leader| format!("{:x}", leader.value()));
+            tracing::info!(%term, leader, "follows");
+        }
+        other => tracing::debug!(?other),
+    }
+}

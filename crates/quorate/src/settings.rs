@@ -1,0 +1,261 @@
+//! The settings of `serve`: flags, environment, file and defaults, in this order of precedence.
+//!
+//! Names and meanings are etcd's where there is the same thing.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use clap::{Args, ValueEnum};
+use quorate_node::Timing;
+use quorate_server::{Cluster, ServerConfig};
+use serde::Deserialize;
+
+/// Whether the cluster is new.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum ClusterState {
+    /// It begins with this start.
+    New,
+    /// It is there, and so is this member's data.
+    Existing,
+}
+
+/// Flags, each of them also a variable QUORATE_<FLAG> and a key of the file.
+#[derive(Args, Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) struct Settings {
+    /// The name of this member, one of those in --initial-cluster [default: default]
+    #[arg(long, env = "QUORATE_NAME")]
+    name: Option<String>,
+
+    /// Where this member keeps its data; made if there is none [default: NAME.quorate]
+    #[arg(long, value_name = "DIR", env = "QUORATE_DATA_DIR")]
+    data_dir: Option<PathBuf>,
+
+    /// Where to listen for clients, comma-separated [default: http://localhost:2379]
+    #[arg(long, value_name = "URLS", env = "QUORATE_LISTEN_CLIENT_URLS")]
+    listen_client_urls: Option<String>,
+
+    /// What clients are told to connect to [default: the listen URLs]
+    #[arg(long, value_name = "URLS", env = "QUORATE_ADVERTISE_CLIENT_URLS")]
+    advertise_client_urls: Option<String>,
+
+    /// Where to listen for the other members [default: http://localhost:2380]
+    #[arg(long, value_name = "URL", env = "QUORATE_LISTEN_PEER_URLS")]
+    listen_peer_urls: Option<String>,
+
+    /// What the other members connect to [default: the listen URL]
+    #[arg(long, value_name = "URLS", env = "QUORATE_INITIAL_ADVERTISE_PEER_URLS")]
+    initial_advertise_peer_urls: Option<String>,
+
+    /// All members, as NAME=PEER-URL,…; the same on each [default: this one alone]
+    #[arg(long, value_name = "MEMBERS", env = "QUORATE_INITIAL_CLUSTER")]
+    initial_cluster: Option<String>,
+
+    /// Whether the cluster begins with this start [default: new]
+    #[arg(long, value_enum, env = "QUORATE_INITIAL_CLUSTER_STATE")]
+    initial_cluster_state: Option<ClusterState>,
+
+    /// Tells clusters apart that have the same URLs [default: etcd-cluster]
+    #[arg(long, value_name = "TOKEN", env = "QUORATE_INITIAL_CLUSTER_TOKEN")]
+    initial_cluster_token: Option<String>,
+
+    /// How often a leader shows that it lives, in milliseconds [default: 100]
+    #[arg(long, value_name = "MS", env = "QUORATE_HEARTBEAT_INTERVAL")]
+    heartbeat_interval: Option<u64>,
+
+    /// After how long without a leader a member stands for election, in milliseconds; each time is
+    /// drawn between this and twice this [default: 1000]
+    #[arg(long, value_name = "MS", env = "QUORATE_ELECTION_TIMEOUT")]
+    election_timeout: Option<u64>,
+
+    /// The bytes of a request at most [default: 1572864]
+    #[arg(long, value_name = "BYTES", env = "QUORATE_MAX_REQUEST_BYTES")]
+    max_request_bytes: Option<usize>,
+
+    /// The operations of a transaction at most [default: 128]
+    #[arg(long, value_name = "COUNT", env = "QUORATE_MAX_TXN_OPS")]
+    max_txn_ops: Option<usize>,
+}
+
+/// The election timeout may be configured from and to these.
+const ELECTION_TIMEOUT_MS: std::ops::RangeInclusive<u64> = 10..=50_000;
+
+impl Settings {
+    /// Fills what is not set from the file.
+    pub(crate) fn or_file(self, path: &Path) -> Result<Self> {
+        let file = path.display();
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("the configuration file {file} cannot be read"))?;
+        let rest: Self = toml::from_str(&text).map_err(|error| {
+            let line = error.span().map_or(1, |span| 1 + text[..span.start].matches('\n').count());
+            let reason = error.message().replace('\n', " ");
+            anyhow::anyhow!("{file}, line {line}: {reason}; see 'quorate serve --help' for the keys")
+        })?;
+        Ok(Self {
+            name: self.name.or(rest.name),
+            data_dir: self.data_dir.or(rest.data_dir),
+            listen_client_urls: self.listen_client_urls.or(rest.listen_client_urls),
+            advertise_client_urls: self.advertise_client_urls.or(rest.advertise_client_urls),
+            listen_peer_urls: self.listen_peer_urls.or(rest.listen_peer_urls),
+            initial_advertise_peer_urls: self
+                .initial_advertise_peer_urls
+                .or(rest.initial_advertise_peer_urls),
+            initial_cluster: self.initial_cluster.or(rest.initial_cluster),
+            initial_cluster_state: self.initial_cluster_state.or(rest.initial_cluster_state),
+            initial_cluster_token: self.initial_cluster_token.or(rest.initial_cluster_token),
+            heartbeat_interval: self.heartbeat_interval.or(rest.heartbeat_interval),
+            election_timeout: self.election_timeout.or(rest.election_timeout),
+            max_request_bytes: self.max_request_bytes.or(rest.max_request_bytes),
+            max_txn_ops: self.max_txn_ops.or(rest.max_txn_ops),
+        })
+    }
+
+    /// Checks the settings against each other and binds the ports; nothing is written.
+    pub(crate) fn into_config(self) -> Result<ServerConfig> {
+        let name = self.name.unwrap_or_else(|| "default".into());
+        let data_dir = self.data_dir.unwrap_or_else(|| format!("{name}.quorate").into());
+        let listen_client = self.listen_client_urls.unwrap_or("http://localhost:2379".into());
+        let listen_peer = self.listen_peer_urls.unwrap_or("http://localhost:2380".into());
+        let advertise_client = self.advertise_client_urls.unwrap_or(listen_client.clone());
+        let advertise_peer = self.initial_advertise_peer_urls.unwrap_or(listen_peer.clone());
+        let members = self.initial_cluster.unwrap_or_else(|| {
+            let pairs: Vec<_> =
+                urls(&advertise_peer).iter().map(|url| format!("{name}={url}")).collect();
+            pairs.join(",")
+        });
+        let token = self.initial_cluster_token.unwrap_or("etcd-cluster".into());
+        let cluster = Cluster::parse(&members, &token)?;
+        let timing = timing(self.heartbeat_interval, self.election_timeout)?;
+        if let Some(seat) = cluster.seat(&name) {
+            let mut advertised = urls(&advertise_peer);
+            advertised.sort();
+            ensure!(
+                seat.peer_urls == advertised,
+                "--initial-cluster says that {name} is at {}, --initial-advertise-peer-urls says {}; \
+                 set both to the URL that the other members reach it at",
+                seat.peer_urls.join(","),
+                advertised.join(","),
+            );
+        }
+        let empty = std::fs::read_dir(&data_dir).map_or(true, |mut files| files.next().is_none());
+        if self.initial_cluster_state == Some(ClusterState::Existing) && empty {
+            bail!(
+                "--initial-cluster-state is existing, but {} is empty; give the data directory of \
+                 this member, or 'new' if the cluster begins now (members cannot be added yet)",
+                data_dir.display()
+            );
+        }
+        let [peer_url] = &urls(&listen_peer)[..] else {
+            bail!("--listen-peer-urls takes one URL, got '{listen_peer}'");
+        };
+        let client_listeners = urls(&listen_client)
+            .iter()
+            .map(|url| bind("--listen-client-urls", url))
+            .collect::<Result<Vec<_>>>()?;
+        ensure!(!client_listeners.is_empty(), "--listen-client-urls is empty; give at least one URL");
+        Ok(ServerConfig {
+            peer_listener: bind("--listen-peer-urls", peer_url)?,
+            client_listeners,
+            advertise_client_urls: urls(&advertise_client),
+            name,
+            cluster,
+            data_dir,
+            timing,
+            request_bytes_max: self.max_request_bytes.unwrap_or(ServerConfig::REQUEST_BYTES_MAX),
+            txn_ops_max: self.max_txn_ops.unwrap_or(ServerConfig::TXN_OPS_MAX),
+        })
+    }
+}
+
+fn timing(heartbeat: Option<u64>, election: Option<u64>) -> Result<Timing> {
+    let (heartbeat, election) = (heartbeat.unwrap_or(100), election.unwrap_or(1000));
+    ensure!(
+        ELECTION_TIMEOUT_MS.contains(&election),
+        "--election-timeout is {election} ms; it must be between {} and {} ms",
+        ELECTION_TIMEOUT_MS.start(),
+        ELECTION_TIMEOUT_MS.end(),
+    );
+    ensure!(heartbeat > 0, "--heartbeat-interval is 0; it must be at least 1 ms");
+    ensure!(
+        heartbeat * 3 <= election,
+        "--election-timeout is {election} ms, less than three times --heartbeat-interval of \
+         {heartbeat} ms; raise the one or lower the other, or leaders are deposed for nothing",
+    );
+    Ok(Timing {
+        heartbeat_interval: Duration::from_millis(heartbeat),
+        election_timeout: Duration::from_millis(election),
+    })
+}
+
+fn urls(list: &str) -> Vec<String> {
+    let urls = list.split(',').map(|url| url.trim().trim_end_matches('/'));
+    urls.filter(|url| !url.is_empty()).map(str::to_owned).collect()
+}
+
+/// Binds the port of a URL.
+pub(crate) fn bind(flag: &str, url: &str) -> Result<std::net::TcpListener> {
+    if url.starts_with("https://") {
+        bail!("{flag} '{url}': TLS is not supported yet; write http://host:port");
+    }
+    let Some(address) = url.strip_prefix("http://") else {
+        bail!("{flag} '{url}' is no URL; write http://host:port");
+    };
+    std::net::TcpListener::bind(address).map_err(|error| match error.kind() {
+        std::io::ErrorKind::AddrInUse => anyhow::anyhow!(
+            "{flag} {url}: the port is in use; stop what uses it (another member?), or choose another"
+        ),
+        std::io::ErrorKind::InvalidInput => {
+            anyhow::anyhow!("{flag} '{url}' has no valid port; write http://host:port")
+        }
+        _ => anyhow::anyhow!("{flag} {url}: cannot listen there: {error}; check host and port"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(text: &str) -> Result<Settings> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("quorate.toml");
+        std::fs::write(&path, text).unwrap();
+        Settings::default().or_file(&path)
+    }
+
+    #[test]
+    fn flags_come_before_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("quorate.toml");
+        std::fs::write(&path, "name = 'b'\nelection-timeout = 300").unwrap();
+        let flags = Settings { name: Some("a".into()), ..Settings::default() };
+        let both = flags.or_file(&path).unwrap();
+        assert_eq!((both.name.as_deref(), both.election_timeout), (Some("a"), Some(300)));
+    }
+
+    #[test]
+    fn an_unknown_key_is_named_with_its_line() {
+        let error = file("name = 'a'\nelection-time = 3").unwrap_err().to_string();
+        assert!(error.contains("line 2: unknown field `election-time`"), "{error}");
+    }
+
+    #[test]
+    fn timers_that_contradict_each_other_are_refused() {
+        assert!(timing(None, None).is_ok());
+        let reason = |heartbeat, election| timing(heartbeat, election).unwrap_err().to_string();
+        assert!(reason(Some(400), None).contains("less than three times"));
+        assert!(reason(Some(0), None).contains("at least 1 ms"));
+        assert!(reason(None, Some(60_000)).contains("between 10 and 50000"));
+    }
+
+    #[test]
+    fn a_port_in_use_is_named() {
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", taken.local_addr().unwrap());
+        let error = bind("--listen-peer-urls", &url).unwrap_err().to_string();
+        assert!(error.contains(&url) && error.contains("the port is in use"), "{error}");
+        assert!(bind("--x", "localhost:1").unwrap_err().to_string().contains("is no URL"));
+        assert!(bind("--x", "http://localhost").unwrap_err().to_string().contains("valid port"));
+    }
+}

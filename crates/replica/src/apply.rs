@@ -1,0 +1,63 @@
+//! Committed entries go to the state machine; what waited for them is released.
+
+use quorate_log::{Block, Disk, EntryKind};
+
+use crate::effects::Fatal;
+use crate::machine::{Command, StateMachine, Wants};
+use crate::replica::Replica;
+
+/// Payload bytes applied in one call: what a member may be busy with before it looks at its messages
+/// and timers again.
+const APPLY_BYTES_MAX: u64 = 1024 * 1024;
+
+impl<D: Disk, M: StateMachine> Replica<D, M> {
+    /// Applies what is committed, up to a bound. Returns whether there is more.
+    pub(crate) fn apply_committed(&mut self) -> Result<bool, Fatal> {
+        let commit = self.raft.commit();
+        assert!(self.applied.index <= commit, "what is applied is committed");
+        if self.applied.index == commit {
+            return Ok(false);
+        }
+        let blocks = self.log.read(self.applied.index.next(), commit.next(), APPLY_BYTES_MAX)?;
+        assert!(!blocks.is_empty(), "committed entries are in the log");
+        for block in &blocks {
+            self.apply_block(block);
+        }
+        Ok(self.applied.index < commit)
+    }
+
+    fn apply_block(&mut self, block: &Block) {
+        assert_eq!(block.first(), self.applied.index.next(), "entries are applied in order");
+        if self.applied.term < block.term() {
+            self.own.on_term_applied(block.term());
+        }
+        self.commands.clear();
+        self.sequences.clear();
+        for entry in block.entries() {
+            match entry.kind {
+                EntryKind::Command => {
+                    let own = self.own.on_applied(entry.origin, entry.sequence);
+                    if own {
+                        self.sequences.push(entry.sequence);
+                    }
+                    let wants = if own { Wants::Reply } else { Wants::Nothing };
+                    self.commands.push(Command { index: entry.id.index, body: entry.body, wants });
+                }
+                EntryKind::Noop | EntryKind::Membership => {}
+            }
+        }
+        self.machine.apply(&self.commands, &mut self.replies);
+        assert_eq!(self.replies.len(), self.sequences.len(), "one reply to each who waits");
+        self.effects.replies.extend(self.sequences.drain(..).zip(self.replies.drain(..)));
+        self.commands.clear();
+        self.applied = block.last();
+    }
+
+    /// Lets go the reads whose index is applied.
+    pub(crate) fn release_reads(&mut self) {
+        let applied = self.applied.index;
+        while let Some(read) = self.reads.pop_front_if(|read| read.index <= applied) {
+            self.effects.reads = self.effects.reads.max(Some(read.ticket));
+        }
+    }
+}

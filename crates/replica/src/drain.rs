@@ -1,0 +1,155 @@
+//! What follows from an input: the core's wishes are carried out and gathered as effects.
+
+use quorate_log::{Block, BlockBuilder, Disk, EntryKind, Log};
+use quorate_raft::{
+    Append as CoreAppend, Entries, Envelope, Index, Instant, Message, NodeId, Ready, Run, Sizes, Source,
+    Write,
+};
+
+use crate::effects::{Effects, Fatal};
+use crate::machine::StateMachine;
+use crate::membership;
+use crate::message::{Append, Body, PeerMessage};
+use crate::replica::Replica;
+
+impl<D: Disk, M: StateMachine> Replica<D, M> {
+    /// Carries out what the last inputs led to, and says what the shell has to do.
+    ///
+    /// # Errors
+    /// If the log cannot be read: the member must stop.
+    pub fn effects(&mut self, now: Instant) -> Result<Effects<D, M::Reply>, Fatal> {
+        self.drain();
+        self.place_proposals(now);
+        let more = self.apply_committed()?;
+        // What was applied may have set free what an older term had left undecided.
+        self.place_proposals(now);
+        self.release_reads();
+        let mut effects = std::mem::take(&mut self.effects);
+        effects.job = self.log.begin_sync();
+        effects.more = more;
+        Ok(effects)
+    }
+
+    /// Takes everything that the core has ready.
+    pub(crate) fn drain(&mut self) {
+        while self.raft.has_ready() {
+            let Ready { write, messages, reads, events } = self.raft.ready();
+            if let Some(write) = write {
+                self.write(write);
+            }
+            self.effects.messages.extend(messages.into_iter().map(without_payload));
+            self.reads.extend(reads);
+            self.effects.events.extend(events);
+        }
+        self.staged.clear();
+        if !self.raft.is_leader() && self.raft.leader().is_none() {
+            // Nobody can say that its disk is full.
+            self.unwelcome_until = None;
+        }
+    }
+
+    fn write(&mut self, write: Write) {
+        let blocks = match write.entries {
+            Some(entries) => self.payloads(&entries),
+            None => Vec::new(),
+        };
+        let sequence = self.log.append(write.hard_state, &blocks);
+        self.writes.push_back((sequence, write.receipt));
+    }
+
+    /// The blocks of `entries`, from what was staged.
+    ///
+    /// # Panics
+    /// If what was staged is not what the core took: a bug of ours.
+    fn payloads(&mut self, entries: &Entries) -> Vec<Block> {
+        match entries.source {
+            Source::TermStart => {
+                let run = entries.runs.first().expect("a term starts with one entry");
+                assert_eq!((entries.runs.len(), run.count), (1, 1), "a term starts with one entry");
+                let mut builder = BlockBuilder::new();
+                builder.push(EntryKind::Noop, 0, 0, &[]);
+                vec![builder.finish(entries.first, run.term)]
+            }
+            Source::Proposal | Source::Received => {
+                let mut blocks = std::mem::take(&mut self.staged);
+                // A follower may hold the first of them already.
+                blocks.retain(|block| entries.first <= block.last().index);
+                if let Some(first) = blocks.first_mut()
+                    && first.first() < entries.first
+                {
+                    *first = first.slice(entries.first, first.last().index.next());
+                }
+                let staged: u64 = blocks.iter().map(|block| u64::from(block.count())).sum();
+                let wanted: u64 = entries.runs.iter().map(|run| run.count).sum();
+                assert_eq!(staged, wanted, "the payloads are those the core took");
+                assert_eq!(
+                    blocks.first().map(Block::first),
+                    Some(entries.first),
+                    "the payloads are those the core took"
+                );
+                blocks
+            }
+        }
+    }
+
+    /// Splits an append into what the core looks at and its payloads; `None` if it makes no sense.
+    pub(crate) fn examine_append(&self, append: Append) -> Option<(CoreAppend, Vec<Block>)> {
+        let mut runs: Vec<Run> = Vec::new();
+        let mut memberships = Vec::new();
+        let mut next = append.previous.index.next();
+        for block in &append.blocks {
+            if block.first() != next {
+                return None;
+            }
+            next = block.last().index.next();
+            let count = u64::from(block.count());
+            match runs.last_mut() {
+                Some(run) if run.term == block.term() => run.count += count,
+                Some(_) | None => runs.push(Run { term: block.term(), count }),
+            }
+            if block.has_membership() {
+                for entry in block.entries().filter(|entry| entry.kind == EntryKind::Membership) {
+                    memberships.push((entry.id.index, membership::decode(&entry.body)?));
+                }
+            }
+        }
+        let Append { previous, blocks, commit } = append;
+        Some((CoreAppend { previous, runs, memberships, commit }, blocks))
+    }
+
+    pub(crate) fn pull_append(
+        &mut self,
+        now: Instant,
+        peer: NodeId,
+    ) -> Result<Option<PeerMessage>, Fatal> {
+        let Some(envelope) = self.raft.pull(now, peer, &LogSizes(&self.log)) else {
+            return Ok(None);
+        };
+        let Envelope { from, to, term, message } = envelope;
+        let Message::Append(append) = message else {
+            unreachable!("the core gives appends to those who pull");
+        };
+        let first = append.previous.index.next();
+        let end = append.last().next();
+        let blocks =
+            if first < end { self.log.read(first, end, u64::MAX)? } else { Vec::new() };
+        let count: u64 = blocks.iter().map(|block| u64::from(block.count())).sum();
+        assert_eq!(count, end.since(first), "the log reads what it was asked for");
+        let body = Body::Append(Append { previous: append.previous, blocks, commit: append.commit });
+        Ok(Some(PeerMessage { from, to, term, body }))
+    }
+}
+
+fn without_payload(envelope: Envelope) -> PeerMessage {
+    let Envelope { from, to, term, message } = envelope;
+    PeerMessage { from, to, term, body: Body::Raft(message) }
+}
+
+/// The log as the core sees it: sizes only.
+struct LogSizes<'a, D: Disk>(&'a Log<D>);
+
+impl<D: Disk> Sizes for LogSizes<'_, D> {
+    fn fit(&self, first: Index, count_max: u64, bytes_max: u64) -> (u64, u64) {
+        self.0.fit(first, count_max, bytes_max)
+    }
+}

@@ -1,0 +1,64 @@
+//! What replicas say to each other: the core's messages, with payloads where they have some.
+
+use bytes::Bytes;
+use quorate_log::Block;
+use quorate_raft::{EntryId, Index, Message, NodeId, Term};
+
+/// A message with its sender, its receiver and the sender's term.
+#[derive(Clone, Debug)]
+pub struct PeerMessage {
+    /// Who sent it.
+    pub from: NodeId,
+    /// Whom it is for.
+    pub to: NodeId,
+    /// The sender's term.
+    pub term: Term,
+    /// What it says.
+    pub body: Body,
+}
+
+/// The kinds of messages.
+#[derive(Clone, Debug)]
+pub enum Body {
+    /// A message of the core that needs no payload: never [`Message::Append`].
+    Raft(Message),
+    /// Entries of a leader.
+    Append(Append),
+    /// Proposals on their way to the leader of the message's term.
+    Proposals(Proposals),
+    /// The leader of the message's term has the sender's proposals up to `through` and misses some
+    /// after it: they are to be sent again from there.
+    ProposalsRefused {
+        /// The last sequence that the leader has; 0 for none.
+        through: u64,
+    },
+    /// The leader's disk is full: it takes no proposals for now.
+    ProposalsUnwelcome,
+}
+
+/// AppendEntries with its payload.
+#[derive(Clone, Debug)]
+pub struct Append {
+    /// The entry right before the first block.
+    pub previous: EntryId,
+    /// The entries, in order and without gaps.
+    pub blocks: Vec<Block>,
+    /// The leader's commit index.
+    pub commit: Index,
+}
+
+/// Proposals that a follower forwards. The leader takes those of one origin in order, each once per
+/// term: `previous` chains them, so that a lost or doubled message is noticed.
+#[derive(Clone, Debug)]
+pub struct Proposals {
+    /// The sender's life: the number drawn at its start, which stands in the entries too.
+    pub origin: u64,
+    /// The sequence of the last proposal sent before these in this term; 0 for none.
+    pub previous: u64,
+    /// The sequence of the last of these.
+    pub last: u64,
+    /// How many there are.
+    pub count: u32,
+    /// The proposals, encoded as the entries of a [`Block`].
+    pub entries: Bytes,
+}

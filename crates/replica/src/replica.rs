@@ -1,0 +1,248 @@
+//! The replica: its parts, and a method for everything that happens to it.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use bytes::Bytes;
+use quorate_log::{Block, Disk, Log, Note, Room, Sequence, Synced};
+use quorate_raft::{
+    EntryId, Envelope, Input, Instant, Message, NodeId, Raft, ReadReady, ReadTicket, Receipt,
+    Restored, Status,
+};
+
+use crate::effects::{Effects, Fatal, OpenError, Refused, Setup};
+use crate::machine::{Command, StateMachine};
+use crate::membership;
+use crate::message::{Body, PeerMessage};
+use crate::origins::Origins;
+use crate::proposals::OwnProposals;
+
+/// A member of a cluster, but for its threads, sockets and clocks. See the crate.
+///
+/// After any call of a `&mut self` method but [`Self::pull`], take the [`Self::effects`].
+#[derive(Debug)]
+pub struct Replica<D: Disk, M: StateMachine> {
+    pub(crate) raft: Raft,
+    pub(crate) log: Log<D>,
+    pub(crate) machine: M,
+    /// The payloads of the entries that the core is about to have written, in order.
+    pub(crate) staged: Vec<Block>,
+    /// What was handed to the log and is not durable yet.
+    pub(crate) writes: VecDeque<(Sequence, Receipt)>,
+    /// The last entry applied.
+    pub(crate) applied: EntryId,
+    /// Confirmed reads whose index is not applied yet, by index.
+    pub(crate) reads: VecDeque<ReadReady>,
+    pub(crate) own: OwnProposals,
+    pub(crate) origins: Origins,
+    /// When what was forwarded and is undecided is sent again.
+    pub(crate) resend_at: Option<Instant>,
+    /// Until when the leader's disk counts as full, since it said so.
+    pub(crate) unwelcome_until: Option<Instant>,
+    pub(crate) patience: Duration,
+    proposals_max: u64,
+    proposal_bytes_max: usize,
+    pub(crate) effects: Effects<D, M::Reply>,
+    /// Reused from batch to batch.
+    pub(crate) commands: Vec<Command>,
+    pub(crate) sequences: Vec<u64>,
+    pub(crate) replies: Vec<M::Reply>,
+}
+
+impl<D: Disk, M: StateMachine> Replica<D, M> {
+    /// Opens the log on `disk`, creates it if there is none, and starts as a follower. `machine` is in
+    /// its initial state: the log is applied to it as it turns out to be committed. The notes say what
+    /// recovery found.
+    ///
+    /// # Errors
+    /// If the log belongs to somebody else, is damaged or of a newer format, or the settings
+    /// contradict each other.
+    pub fn open(
+        setup: Setup,
+        disk: D,
+        machine: M,
+        now: Instant,
+    ) -> Result<(Self, Vec<Note>), OpenError> {
+        setup.raft.check()?;
+        let (log, recovered) = Log::open(disk, setup.identity, setup.log)?;
+        let mut memberships = vec![(quorate_raft::Index::ZERO, setup.bootstrap)];
+        for (index, body) in &recovered.memberships {
+            let membership =
+                membership::decode(body).ok_or(OpenError::Membership { index: *index })?;
+            memberships.push((*index, membership));
+        }
+        let patience = setup.raft.election_timeout_min;
+        let restored = Restored {
+            hard_state: recovered.hard_state,
+            runs: recovered.runs,
+            memberships,
+        };
+        let raft = Raft::new(setup.raft, restored, now)?;
+        let replica = Self {
+            raft,
+            log,
+            machine,
+            staged: Vec::new(),
+            writes: VecDeque::new(),
+            applied: EntryId::ZERO,
+            reads: VecDeque::new(),
+            own: OwnProposals::new(setup.origin),
+            origins: Origins::default(),
+            resend_at: None,
+            unwelcome_until: None,
+            patience,
+            proposals_max: setup.proposals_max,
+            proposal_bytes_max: setup.proposal_bytes_max,
+            effects: Effects::default(),
+            commands: Vec::new(),
+            sequences: Vec::new(),
+            replies: Vec::new(),
+        };
+        Ok((replica, recovered.notes))
+    }
+
+    /// When [`Self::timeout`] is due.
+    #[must_use]
+    pub fn deadline(&self) -> Instant {
+        let raft = self.raft.deadline();
+        self.resend_at.map_or(raft, |resend| resend.min(raft))
+    }
+
+    /// The deadline has passed. Too early is harmless.
+    pub fn timeout(&mut self, now: Instant) {
+        self.raft.step(now, Input::Timeout);
+        self.drain();
+        self.maybe_resend(now);
+    }
+
+    /// A message came in.
+    pub fn receive(&mut self, now: Instant, message: PeerMessage) {
+        let PeerMessage { from, to, term, body } = message;
+        match body {
+            Body::Raft(message) => self.step(now, Envelope { from, to, term, message }),
+            Body::Append(append) => {
+                let Some((append, blocks)) = self.examine_append(append) else { return };
+                self.staged = blocks;
+                self.step(now, Envelope { from, to, term, message: Message::Append(append) });
+            }
+            Body::Proposals(proposals) => self.on_proposals(now, from, term, proposals),
+            Body::ProposalsRefused { through } => self.on_refused(now, from, term, through),
+            Body::ProposalsUnwelcome => self.on_unwelcome(now, from, term),
+        }
+    }
+
+    fn step(&mut self, now: Instant, envelope: Envelope) {
+        self.raft.step(now, Input::Receive(envelope));
+        self.drain();
+    }
+
+    /// A connection to `peer` was made.
+    pub fn connected(&mut self, now: Instant, peer: NodeId) {
+        self.raft.step(now, Input::Connected(peer));
+        self.drain();
+        if self.raft.leader() == Some(peer) && self.own.has_undecided() {
+            self.resend_at = Some(now);
+            self.maybe_resend(now);
+        }
+    }
+
+    /// The connection to `peer` broke.
+    pub fn disconnected(&mut self, now: Instant, peer: NodeId) {
+        self.raft.step(now, Input::Disconnected(peer));
+        self.drain();
+    }
+
+    /// The job that [`Effects`] gave out is done.
+    pub fn synced(&mut self, now: Instant, synced: Synced) {
+        let durable = self.log.finish_sync(synced);
+        let mut receipt = None;
+        while let Some((_, done)) = self.writes.pop_front_if(|(sequence, _)| *sequence <= durable) {
+            receipt = Some(done);
+        }
+        if let Some(receipt) = receipt {
+            self.raft.step(now, Input::Persisted(receipt));
+            self.drain();
+        }
+    }
+
+    /// Takes commands from this member's clients, to be applied in this order. Returns the sequence of
+    /// the first; they have consecutive ones, and [`Effects::replies`] names them by it.
+    ///
+    /// They wait while there is no leader, and are sent again when a leader is lost: each is applied at
+    /// most once, and is answered unless this member stops first.
+    ///
+    /// # Errors
+    /// If too many wait already, or the disk is full. Then none is taken.
+    pub fn propose(
+        &mut self,
+        now: Instant,
+        commands: impl IntoIterator<Item = Bytes>,
+    ) -> Result<u64, Refused> {
+        if self.own.count() >= self.proposals_max || self.own.bytes() >= self.proposal_bytes_max {
+            return Err(Refused::Overloaded);
+        }
+        let unwelcome = self.unwelcome_until.is_some_and(|until| now < until);
+        if unwelcome || self.log.room() == Room::Full {
+            return Err(Refused::DiskFull);
+        }
+        Ok(self.own.add(commands))
+    }
+
+    /// Asks for a linearizable read (thesis 6.4). The ticket stands for every read that waits now;
+    /// [`Effects::reads`] says when they may be served.
+    pub fn read(&mut self, now: Instant) -> ReadTicket {
+        let ticket = self.raft.read(now);
+        self.drain();
+        ticket
+    }
+
+    /// The next entries for a peer that has room for them; `None` when there are none, or enough are
+    /// under way.
+    ///
+    /// # Errors
+    /// If the log cannot be read: the member must stop.
+    pub fn pull(&mut self, now: Instant, peer: NodeId) -> Result<Option<PeerMessage>, Fatal> {
+        self.pull_append(now, peer)
+    }
+
+    /// The last entry applied.
+    #[must_use]
+    pub fn applied(&self) -> EntryId {
+        self.applied
+    }
+
+    /// What can be seen of the core.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        self.raft.status()
+    }
+
+    /// The other members.
+    pub fn peers(&self) -> impl Iterator<Item = NodeId> {
+        self.raft.peers()
+    }
+
+    /// The state machine.
+    #[must_use]
+    pub fn machine(&self) -> &M {
+        &self.machine
+    }
+
+    /// The core, for checkers.
+    #[must_use]
+    pub fn raft(&self) -> &Raft {
+        &self.raft
+    }
+
+    /// The log, for checkers and for its orderly close.
+    #[must_use]
+    pub fn log(&self) -> &Log<D> {
+        &self.log
+    }
+
+    /// The log, to be closed.
+    #[must_use]
+    pub fn into_log(self) -> Log<D> {
+        self.log
+    }
+}

@@ -1,0 +1,87 @@
+//! All that one port answers, told apart by path: gRPC services first, then plain HTTP.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use quorate_proto::etcdserverpb::cluster_server::ClusterServer;
+use quorate_proto::etcdserverpb::kv_server::KvServer;
+use quorate_proto::etcdserverpb::maintenance_server::MaintenanceServer;
+use tonic::body::Body;
+use tonic_health::pb::health_server::{Health, HealthServer};
+use tower::Service;
+
+use crate::cluster::ClusterService;
+use crate::kv::KvService;
+use crate::maintenance::MaintenanceService;
+use crate::member::Member;
+use crate::web;
+
+/// What is read beyond the largest request before the call is ended: etcd's own margin.
+const REQUEST_MARGIN: usize = 512 * 1024;
+
+/// The services behind a client URL.
+#[derive(Clone)]
+pub(crate) struct Faces<H: Health> {
+    kv: KvServer<KvService>,
+    cluster: ClusterServer<ClusterService>,
+    maintenance: MaintenanceServer<MaintenanceService>,
+    health: HealthServer<H>,
+    web: axum::Router,
+}
+
+impl<H: Health> Faces<H> {
+    pub(crate) fn new(member: &Arc<Member>, health: HealthServer<H>) -> Self {
+        let request_max = member.request_bytes_max + REQUEST_MARGIN;
+        let kv = KvServer::new(KvService::new(member.clone()))
+            .max_decoding_message_size(request_max)
+            .max_encoding_message_size(usize::MAX);
+        Self {
+            kv,
+            cluster: ClusterServer::new(ClusterService::new(member.clone())),
+            maintenance: MaintenanceServer::new(MaintenanceService::new(member.clone())),
+            health,
+            web: web::routes(member.clone()),
+        }
+    }
+}
+
+type Answer = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+impl<H: Health> Service<Request<Incoming>> for Faces<H> {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Answer;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Incoming>) -> Answer {
+        let service = request.uri().path().strip_prefix('/').and_then(|path| path.split_once('/'));
+        match service.map(|(service, _)| service) {
+            Some("etcdserverpb.KV") => self.kv.call(request),
+            Some("etcdserverpb.Cluster") => self.cluster.call(request),
+            Some("etcdserverpb.Maintenance") => self.maintenance.call(request),
+            Some("grpc.health.v1.Health") => self.health.call(request),
+            _ if is_grpc(&request) => Box::pin(async { Ok(unimplemented()) }),
+            _ => {
+                let answer = self.web.call(request);
+                Box::pin(async move { answer.await.map(|response| response.map(Body::new)) })
+            }
+        }
+    }
+}
+
+fn is_grpc(request: &Request<Incoming>) -> bool {
+    let kind = request.headers().get(http::header::CONTENT_TYPE);
+    kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
+}
+
+fn unimplemented() -> Response<Body> {
+    tonic::Status::unimplemented("this service is not known here").into_http()
+}

@@ -1,0 +1,72 @@
+//! Connections from clients: HTTP/1 or HTTP/2, whichever the client begins with.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tonic_health::pb::health_server::Health;
+
+use crate::faces::Faces;
+
+/// Connections at a time; more wait to be accepted.
+const CONNECTIONS_MAX: usize = 10_000;
+
+/// Calls at a time on one connection.
+const STREAMS_MAX: u32 = 10_000;
+
+/// What a connection may have under way towards us.
+const STREAM_WINDOW: u32 = 1024 * 1024;
+const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
+
+/// How long the head of an HTTP/1 request may take.
+const HEAD_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// A client that is silent for so long is asked whether it lives, and has so long to answer.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(2 * 60 * 60);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// The pause after the operating system refused a connection: it may be out of descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Serves connections for as long as it is polled.
+pub(crate) async fn serve<H: Health + Clone>(listener: TcpListener, faces: Faces<H>) {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIME_MAX);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS_MAX)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .keep_alive_interval(KEEPALIVE_INTERVAL)
+        .keep_alive_timeout(KEEPALIVE_TIMEOUT);
+    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    loop {
+        let Ok(place) = places.clone().acquire_owned().await else { return };
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                tracing::warn!(%error, "a connection was not accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "a connection ended as it began");
+            continue;
+        }
+        let service = TowerToHyperService::new(faces.clone());
+        let builder = builder.clone();
+        tokio::spawn(async move {
+            let served = builder.serve_connection(TokioIo::new(stream), service).await;
+            if let Err(error) = served {
+                tracing::debug!(error, "a connection ended");
+            }
+            drop(place);
+        });
+    }
+}

@@ -1,0 +1,78 @@
+//! The server's state machine: the store, and what members say of themselves.
+//!
+//! A command begins with a byte that tells whose it is; the store's commands begin with its own tags,
+//! all of them below [`PUBLISH`].
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, RwLock, PoisonError};
+
+use bytes::{BufMut, Bytes, BytesMut};
+use prost::Message;
+use quorate_proto::etcdserverpb::Member;
+use quorate_replica::{Command, StateMachine, Wants};
+use quorate_store::Store;
+
+/// The first byte of a command in which a member says its name and client URLs.
+const PUBLISH: u8 = 0x80;
+
+/// The store and the members' attributes.
+#[derive(Debug)]
+pub(crate) struct Machine {
+    store: Store,
+    attributes: Attributes,
+}
+
+/// What members have said of themselves, by id; shared with those who read it.
+pub(crate) type Attributes = Arc<RwLock<BTreeMap<u64, Member>>>;
+
+/// What a command answers.
+#[derive(Debug)]
+pub(crate) enum Reply {
+    /// The store's reply.
+    Store(quorate_store::Reply),
+    /// The attributes are known.
+    Published,
+}
+
+impl Machine {
+    pub(crate) fn new(store: Store, attributes: Attributes) -> Self {
+        Self { store, attributes }
+    }
+
+    fn publish(&self, body: &Bytes) {
+        // What does not decode changes nothing, on any member.
+        if let Ok(member) = Member::decode(body.slice(1..)) {
+            let mut known = self.attributes.write().unwrap_or_else(PoisonError::into_inner);
+            known.insert(member.id, member);
+        }
+    }
+}
+
+/// The command in which a member says its name and client URLs.
+pub(crate) fn publish(member: &Member) -> Bytes {
+    let mut body = BytesMut::with_capacity(1 + member.encoded_len());
+    body.put_u8(PUBLISH);
+    member.encode(&mut body).expect("the buffer grows");
+    body.freeze()
+}
+
+impl StateMachine for Machine {
+    type Reply = Reply;
+
+    fn apply(&mut self, commands: &[Command], replies: &mut Vec<Reply>) {
+        for command in commands {
+            let wants = command.wants == Wants::Reply;
+            if command.body.first() == Some(&PUBLISH) {
+                self.publish(&command.body);
+                if wants {
+                    replies.push(Reply::Published);
+                }
+                continue;
+            }
+            let store_wants =
+                if wants { quorate_store::Wants::Reply } else { quorate_store::Wants::Nothing };
+            let reply = self.store.apply(&command.body, store_wants);
+            replies.extend(reply.map(Reply::Store));
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! etcd's Maintenance service: the state of this very member.
+
+use std::sync::Arc;
+
+use quorate_proto::etcdserverpb::maintenance_server::Maintenance;
+use quorate_proto::etcdserverpb::{StatusRequest, StatusResponse};
+use quorate_raft::NodeId;
+use tonic::{Request, Response, Status};
+
+use crate::member::Member;
+use crate::{API_VERSION, status};
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub(crate) struct MaintenanceService {
+    member: Arc<Member>,
+}
+
+impl MaintenanceService {
+    pub(crate) fn new(member: Arc<Member>) -> Self {
+        Self { member }
+    }
+}
+
+#[tonic::async_trait]
+impl Maintenance for MaintenanceService {
+    /// Local: it never waits for a leader.
+    async fn status(
+        &self,
+        _: Request<StatusRequest>,
+    ) -> Result<Response<StatusResponse>, Status> {
+        let member = &self.member;
+        let node = member.node.status();
+        let mut errors = Vec::new();
+        if node.leader.is_none() {
+            errors.push(status::no_leader().message().to_owned());
+        }
+        if node.disk_full {
+            errors.push("the disk is full: writes are refused; free some space".to_owned());
+        }
+        Ok(Response::new(StatusResponse {
+            header: Some(member.header(member.reader.revision())),
+            version: API_VERSION.to_owned(),
+            db_size: member.reader.size(),
+            leader: node.leader.map_or(0, NodeId::value),
+            raft_index: node.commit,
+            raft_term: node.term,
+            raft_applied_index: node.applied,
+            errors,
+            db_size_in_use: member.reader.live_size(),
+            is_learner: false,
+            storage_version: "3.6.0".to_owned(),
+            db_size_quota: 0,
+            downgrade_info: None,
+        }))
+    }
+}

@@ -1,0 +1,95 @@
+//! What the services of one member share.
+
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use bytes::Bytes;
+use quorate_node::Node;
+use quorate_proto::etcdserverpb::{Member as MemberRecord, ResponseHeader};
+use quorate_store::Reader;
+use tokio::time::timeout;
+use tonic::Status;
+use tonic::metadata::MetadataMap;
+
+use crate::identity::Cluster;
+use crate::machine::{Attributes, Reply};
+use crate::status;
+
+/// A member, as its services see it.
+#[derive(Debug)]
+pub(crate) struct Member {
+    pub(crate) node: Node<Reply>,
+    pub(crate) reader: Reader,
+    pub(crate) cluster: Cluster,
+    pub(crate) id: u64,
+    pub(crate) attributes: Attributes,
+    /// How long a request may take.
+    pub(crate) patience: Duration,
+    /// The bytes of a request at most.
+    pub(crate) request_bytes_max: usize,
+    pub(crate) limits: quorate_store::check::Limits,
+}
+
+impl Member {
+    /// The head of an answer that was made at `revision`.
+    pub(crate) fn header(&self, revision: i64) -> ResponseHeader {
+        ResponseHeader {
+            cluster_id: self.cluster.id,
+            member_id: self.id,
+            revision,
+            raft_term: self.node.status().term,
+        }
+    }
+
+    /// Puts the cluster, the member and the term into a head that has its revision.
+    pub(crate) fn complete(&self, header: &mut Option<ResponseHeader>) {
+        let revision = header.as_ref().map_or(0, |header| header.revision);
+        *header = Some(self.header(revision));
+    }
+
+    /// Refuses a caller who wants an answer only from a member with a leader, if there is none.
+    pub(crate) fn check_leader(&self, metadata: &MetadataMap) -> Result<(), Status> {
+        let asks = metadata.get("hasleader").is_some_and(|value| value.as_bytes() == b"true");
+        if asks && self.node.status().leader.is_none() {
+            return Err(status::no_leader());
+        }
+        Ok(())
+    }
+
+    /// Has a command agreed on and applied.
+    pub(crate) async fn propose(&self, command: Bytes) -> Result<Reply, Status> {
+        // The first byte is ours, not the client's.
+        if command.len() - 1 > self.request_bytes_max {
+            return Err(status::too_large());
+        }
+        match timeout(self.patience, self.node.propose(command)).await {
+            Ok(reply) => reply.map_err(status::of_node),
+            Err(_) => Err(status::timed_out()),
+        }
+    }
+
+    /// Waits until a read of this member's own state is linearizable.
+    pub(crate) async fn linearize(&self) -> Result<(), Status> {
+        match timeout(self.patience, self.node.linearize()).await {
+            Ok(confirmed) => confirmed.map_err(status::of_node),
+            Err(_) => Err(status::timed_out()),
+        }
+    }
+
+    /// All members, with what they have said of themselves.
+    pub(crate) fn members(&self) -> Vec<MemberRecord> {
+        let known = self.attributes.read().unwrap_or_else(PoisonError::into_inner);
+        let mut members: Vec<_> = self
+            .cluster
+            .seats
+            .iter()
+            .map(|seat| MemberRecord {
+                id: seat.id,
+                peer_ur_ls: seat.peer_urls.clone(),
+                ..known.get(&seat.id).cloned().unwrap_or_default()
+            })
+            .collect();
+        members.sort_unstable_by_key(|member| member.id);
+        members
+    }
+}

@@ -1,0 +1,186 @@
+//! A member of a cluster, from its settings to its end.
+
+use std::net::TcpListener as StdListener;
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use quorate_node::{Halted, Node, NodeConfig, Peer, StartError, Timing};
+use quorate_proto::etcdserverpb::Member as MemberRecord;
+use quorate_raft::NodeId;
+use quorate_store::Store;
+use quorate_store::check::Limits;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tonic_health::ServingStatus;
+
+use crate::faces::Faces;
+use crate::identity::Cluster;
+use crate::listen;
+use crate::machine::{Attributes, Machine, publish};
+use crate::member::Member;
+
+/// The settings of a server. The listeners are bound already, so that a port in use is found out
+/// before anything is written.
+#[derive(Debug)]
+pub struct ServerConfig {
+    /// The member's name, one of the cluster's.
+    pub name: String,
+    /// The members.
+    pub cluster: Cluster,
+    /// Where the member's data is; made if there is none.
+    pub data_dir: PathBuf,
+    /// Where clients connect to.
+    pub client_listeners: Vec<StdListener>,
+    /// What clients are told to connect to.
+    pub advertise_client_urls: Vec<String>,
+    /// Where the other members connect to.
+    pub peer_listener: StdListener,
+    /// The timers of Raft.
+    pub timing: Timing,
+    /// The bytes of a request at most.
+    pub request_bytes_max: usize,
+    /// The operations of a transaction at most.
+    pub txn_ops_max: usize,
+}
+
+impl ServerConfig {
+    /// The largest request by default: 1.5 MiB.
+    pub const REQUEST_BYTES_MAX: usize = 1_572_864;
+    /// The operations of a transaction by default.
+    pub const TXN_OPS_MAX: usize = 128;
+}
+
+/// Why a server does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// The node does not start.
+    #[error(transparent)]
+    Node(#[from] StartError),
+    /// The name is none of the cluster's.
+    #[error("'{name}' is not in the initial cluster ({known}); add it there, or set the name to one of these")]
+    Nameless {
+        /// The name.
+        name: String,
+        /// Those there are.
+        known: String,
+    },
+    /// A listener cannot be used.
+    #[error("the client URL cannot be served: {0}")]
+    Listen(#[from] std::io::Error),
+}
+
+/// A running server.
+#[derive(Debug)]
+pub struct Server {
+    member: Arc<Member>,
+    tasks: JoinSet<()>,
+}
+
+impl Server {
+    /// Starts the member and serves its clients, in the current runtime.
+    ///
+    /// # Errors
+    /// If the settings contradict each other, or the data directory cannot be used.
+    pub async fn start(config: ServerConfig) -> Result<Self, ServerError> {
+        let seat = config.cluster.seat(&config.name).ok_or_else(|| nameless(&config))?.clone();
+        let peers = config.cluster.seats.iter().filter(|other| other.id != seat.id);
+        let peers = peers.map(|other| Peer {
+            id: NodeId::new(other.id),
+            urls: other.peer_urls.clone(),
+        });
+        let store = Store::new();
+        let reader = store.reader();
+        let attributes = Attributes::default();
+        let node = NodeConfig {
+            cluster: config.cluster.id,
+            member: NodeId::new(seat.id),
+            peers: peers.collect(),
+            listener: config.peer_listener,
+            data_dir: config.data_dir,
+            timing: config.timing,
+        };
+        let node = Node::start(node, Machine::new(store, attributes.clone())).await?;
+        let member = Arc::new(Member {
+            node,
+            reader,
+            cluster: config.cluster,
+            id: seat.id,
+            attributes,
+            patience: Duration::from_secs(5) + 2 * config.timing.election_timeout,
+            request_bytes_max: config.request_bytes_max,
+            limits: Limits { txn_ops_max: config.txn_ops_max },
+        });
+        let mut tasks = JoinSet::new();
+        let record = MemberRecord {
+            id: seat.id,
+            name: seat.name,
+            client_ur_ls: config.advertise_client_urls,
+            ..MemberRecord::default()
+        };
+        tasks.spawn(introduce(member.clone(), record));
+        let (reporter, health) = tonic_health::server::health_reporter();
+        reporter.set_service_status("", ServingStatus::Serving).await;
+        let faces = Faces::new(&member, health);
+        for listener in config.client_listeners {
+            listener.set_nonblocking(true)?;
+            tasks.spawn(listen::serve(TcpListener::from_std(listener)?, faces.clone()));
+        }
+        Ok(Self { member, tasks })
+    }
+
+    /// Waits until the member can serve: it has a leader and has applied what was there before.
+    pub async fn ready(&self) {
+        // It waits while there is no leader; when the node has stopped, `stopped` says so.
+        drop(self.member.node.linearize().await);
+    }
+
+    /// The member's id.
+    #[must_use]
+    pub fn id(&self) -> u64 {
+        self.member.id
+    }
+
+    /// Whether this member leads.
+    #[must_use]
+    pub fn is_leader(&self) -> bool {
+        self.member.node.status().leader == Some(NodeId::new(self.member.id))
+    }
+
+    /// Waits until the member stops by itself, and says why.
+    pub async fn stopped(&self) -> Halted {
+        self.member.node.stopped().await
+    }
+
+    /// [`Self::stopped`], free of the server's lifetime.
+    pub fn watch(&self) -> impl Future<Output = Halted> + Send + 'static {
+        let node = self.member.node.clone();
+        async move { node.stopped().await }
+    }
+
+    /// Stops in order.
+    pub async fn stop(mut self) -> Halted {
+        let halted = self.member.node.stop().await;
+        self.tasks.shutdown().await;
+        halted
+    }
+}
+
+fn nameless(config: &ServerConfig) -> ServerError {
+    let known: Vec<_> = config.cluster.seats.iter().map(|seat| seat.name.as_str()).collect();
+    ServerError::Nameless { name: config.name.clone(), known: known.join(", ") }
+}
+
+/// Tells the cluster this member's name and client URLs, unless it knows them from before.
+async fn introduce(member: Arc<Member>, record: MemberRecord) {
+    if member.node.linearize().await.is_err() {
+        return;
+    }
+    let known = {
+        let known = member.attributes.read().unwrap_or_else(PoisonError::into_inner);
+        known.get(&record.id) == Some(&record)
+    };
+    if !known && let Err(error) = member.node.propose(publish(&record)).await {
+        tracing::warn!(%error, "this member's client URLs are not known to the others");
+    }
+}

@@ -1,0 +1,43 @@
+//! Errors as clients see them: etcd's codes and texts, since clients match both.
+
+use quorate_node::Error as NodeError;
+use quorate_replica::Refused;
+use tonic::{Code, Status};
+
+/// An error of the store.
+pub(crate) fn of_store(error: quorate_store::Error) -> Status {
+    Status::new(Code::from_i32(error.code().number()), error.to_string())
+}
+
+/// An error of the node.
+pub(crate) fn of_node(error: NodeError) -> Status {
+    match error {
+        NodeError::Refused(Refused::Overloaded) => {
+            Status::resource_exhausted("etcdserver: too many requests")
+        }
+        NodeError::Refused(Refused::DiskFull) => {
+            Status::resource_exhausted("etcdserver: mvcc: database space exceeded")
+        }
+        NodeError::Stopped => Status::unavailable("etcdserver: server stopped"),
+    }
+}
+
+/// The request took too long. What it proposed may still be applied.
+pub(crate) fn timed_out() -> Status {
+    Status::unavailable("etcdserver: request timed out")
+}
+
+/// The request has too many bytes.
+pub(crate) fn too_large() -> Status {
+    Status::invalid_argument("etcdserver: request is too large")
+}
+
+/// There is no leader, and the caller would not wait for one.
+pub(crate) fn no_leader() -> Status {
+    Status::unavailable("etcdserver: no leader")
+}
+
+/// A reply of another kind than the command: a bug of ours.
+pub(crate) fn mismatch() -> Status {
+    Status::internal("the reply is of another kind than the request; please report this")
+}
