@@ -1,1 +1,51 @@
-//! Under construction.
+//! The durable log of a member: its identity, its term and vote, its entries.
+//!
+//! A log is a directory with an identity file and numbered segments. Segments are only ever appended
+//! to: a record that begins at or below the last index makes the suffix it replaces invisible, so
+//! there is no moment between a truncation and an append. What lies on the disk is described byte by
+//! byte in `docs/log-format.md`.
+//!
+//! - A [`Block`] is what is written, sent and applied: entries of one term, encoded once.
+//! - [`Log`] is owned by one thread and never waits for a disk, except in [`Log::open`] and where
+//!   [`Log::read`] misses the cache. [`Log::append`] changes memory only; [`Log::begin_sync`] hands
+//!   out everything that waits as one [`SyncJob`], which any thread may run; [`Log::finish_sync`]
+//!   makes the success known.
+//! - [`Disk`] is all that the log knows of files. [`RealDisk`] is a directory of the operating
+//!   system, [`MemDisk`] one in memory that can crash, tear, rot and fail.
+//!
+//! **Invariants.** What `finish_sync` has reported survives every crash. What a crash leaves is a
+//! prefix of what was appended, record by record. Bytes whose checksum or place is wrong are never
+//! returned as data. Damage that is proven to lie below what was synced is never cut off: the log
+//! refuses to open. After a failed sync nothing is ever reported durable again.
+//!
+//! **Left out.** Removing old segments, and several Raft groups in one log (the format has a place
+//! for the group's number).
+
+mod block;
+mod cache;
+mod choices;
+mod disk;
+mod error;
+mod format;
+mod index;
+mod log;
+mod mem_disk;
+mod number;
+mod open;
+mod options;
+mod read;
+mod real_disk;
+mod recover;
+mod sync;
+mod writer;
+
+pub use block::{Block, BlockBuilder, Entries, Entry, EntryKind, Malformed};
+pub use choices::Choices;
+pub use disk::{Disk, DiskFile};
+pub use error::{CloseError, FormatError, OpenError, ReadError, SyncFailure};
+pub use log::{Log, Room, Sequence};
+pub use mem_disk::{Fault, MemDisk, MemFile, MemLock, Operation, OperationKind};
+pub use open::{Note, Recovered};
+pub use options::{Identity, Options};
+pub use real_disk::{RealDisk, RealFile, RealLock};
+pub use sync::{SyncJob, Synced};

@@ -5,7 +5,7 @@ use std::sync::mpsc::{Sender, channel};
 use std::thread;
 use std::time::Duration;
 
-use quorate_log::{RealDisk, SyncFailure, SyncJob};
+use quorate_log::{RealDisk, SyncFailure, SyncJob, Synced};
 
 use crate::inbox::{Event, Inbox};
 
@@ -38,7 +38,7 @@ impl Disk {
 }
 
 /// Runs a job, again and again while the disk is full: nothing was acknowledged, and space may come.
-fn run(mut job: SyncJob<RealDisk>) -> Result<quorate_log::Synced, SyncFailure<RealDisk>> {
+fn run(mut job: SyncJob<RealDisk>) -> Result<Synced<RealDisk>, SyncFailure<RealDisk>> {
     let mut said = false;
     loop {
         match job.run() {
@@ -48,15 +48,15 @@ fn run(mut job: SyncJob<RealDisk>) -> Result<quorate_log::Synced, SyncFailure<Re
                 }
                 return Ok(synced);
             }
-            Err(SyncFailure::Full { job: again, error }) => {
+            Err(SyncFailure::Full { job: again, file, error }) => {
                 if !said {
-                    tracing::error!(%error, "the disk is full: writes wait until there is space");
+                    tracing::error!(file, %error, "the disk is full: writes wait for space");
                     said = true;
                 }
                 thread::sleep(FULL_PAUSE);
-                job = again;
+                job = *again;
             }
-            Err(failed @ SyncFailure::Failed(_)) => return Err(failed),
+            Err(failed @ SyncFailure::Failed { .. }) => return Err(failed),
         }
     }
 }

@@ -24,7 +24,7 @@ pub(crate) enum Event<R> {
     /// The connection to a peer broke.
     Disconnected(NodeId),
     /// The disk is done with a job.
-    Synced(Result<Synced, SyncFailure<RealDisk>>),
+    Synced(Result<Synced<RealDisk>, SyncFailure<RealDisk>>),
     /// The node is to stop.
     Stop,
 }

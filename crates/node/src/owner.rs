@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, RandomState};
+use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -30,7 +31,7 @@ const INFLIGHT_BYTES_MAX: u64 = 8 * 1024 * 1024;
 
 /// Commands of this member's clients that may wait, and their bytes.
 const PROPOSALS_MAX: u64 = 16 * 1024;
-const PROPOSAL_BYTES_MAX: usize = 64 * 1024 * 1024;
+const PROPOSAL_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 /// What connects the owner to the rest of the node.
 pub(crate) struct Parts<R> {
@@ -119,8 +120,9 @@ where
     ) -> Result<Self, StartError> {
         let io = |what| move |error| StartError::Io { what, error };
         let clock = Clock::start();
-        let disk = RealDisk::open(&config.data_dir)
-            .map_err(io("the data directory cannot be used"))?;
+        let above = config.data_dir.parent().unwrap_or(Path::new(""));
+        let disk = std::fs::create_dir_all(above).and_then(|()| RealDisk::at(&config.data_dir));
+        let disk = disk.map_err(io("the data directory cannot be used"))?;
         let (replica, notes) = Replica::open(setup(&config), disk, machine, clock.now())
             .map_err(|error: OpenError| StartError::Open(error))?;
         for note in notes {

@@ -37,10 +37,10 @@ impl<R> Answers<R> {
     /// Completes all; who no longer waits is passed over.
     pub(crate) fn complete(&mut self) {
         for (waiter, reply) in self.replies.drain(..) {
-            drop(waiter.send(reply));
+            waiter.send(reply).ok();
         }
         for (waiter, answer) in self.reads.drain(..) {
-            drop(waiter.send(answer));
+            waiter.send(answer).ok();
         }
     }
 }

@@ -1,8 +1,9 @@
 //! Who the members are, in the shape of joint consensus (§6).
 
 use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
 
-use crate::types::NodeId;
+use crate::types::{Index, NodeId};
 
 /// A configuration of the cluster. Outside a change `outgoing` is empty; during one, every decision
 /// needs a majority of `incoming` *and* one of `outgoing`.
@@ -16,4 +17,87 @@ pub struct Membership {
     pub learners: BTreeSet<NodeId>,
     /// Voters of `outgoing` that become learners when the change ends.
     pub learners_next: BTreeSet<NodeId>,
+}
+
+impl Membership {
+    /// A membership of voters alone, outside any change.
+    #[must_use]
+    pub fn of_voters(voters: impl IntoIterator<Item = NodeId>) -> Self {
+        Self { incoming: voters.into_iter().collect(), ..Self::default() }
+    }
+
+    /// Whether `node` votes, in either half.
+    #[must_use]
+    pub fn is_voter(&self, node: NodeId) -> bool {
+        self.incoming.contains(&node) || self.outgoing.contains(&node)
+    }
+
+    /// Whether `node` gets the log.
+    #[must_use]
+    pub fn is_member(&self, node: NodeId) -> bool {
+        self.is_voter(node) || self.learners.contains(&node)
+    }
+
+    /// Everyone who gets the log, in order, each once.
+    pub fn members(&self) -> impl Iterator<Item = NodeId> + '_ {
+        let voters = self.incoming.union(&self.outgoing);
+        let learners = self.learners.iter();
+        // Learners are disjoint from voters, so no one comes twice.
+        voters.chain(learners).copied()
+    }
+
+    /// Whether the sets can stand together: voters exist, and learners are not among them.
+    #[must_use]
+    pub fn is_valid(&self) -> bool {
+        !self.incoming.is_empty()
+            && self.learners.iter().all(|&learner| !self.is_voter(learner))
+            && self.learners_next.is_subset(&self.outgoing)
+    }
+}
+
+/// The memberships of a log. A membership counts from the moment its entry is *appended* (§6), and
+/// no longer when that entry is truncated.
+///
+/// Never empty; ordered by index; the first is the initial membership or the one restored.
+#[derive(Clone, Debug)]
+pub(crate) struct Memberships(Vec<(Index, Membership)>);
+
+impl Memberships {
+    /// Takes memberships that were found valid: not empty, ordered by index.
+    pub(crate) fn new(memberships: Vec<(Index, Membership)>) -> Self {
+        assert!(!memberships.is_empty(), "a member knows at least the initial membership");
+        assert!(memberships.is_sorted_by(|a, b| a.0 < b.0), "memberships are ordered by index");
+        Self(memberships)
+    }
+
+    /// The membership that counts.
+    pub(crate) fn current(&self) -> &Membership {
+        let (_, membership) = self.0.last().expect("the first membership is never removed");
+        membership
+    }
+
+    /// The index of the membership that counts.
+    pub(crate) fn current_index(&self) -> Index {
+        self.0.last().expect("the first membership is never removed").0
+    }
+
+    /// Takes the membership of an appended entry.
+    pub(crate) fn append(&mut self, index: Index, membership: Membership) {
+        assert!(self.current_index() < index, "memberships are appended in order");
+        self.0.push((index, membership));
+    }
+
+    /// Forgets the memberships of entries after `last`.
+    pub(crate) fn truncate(&mut self, last: Index) {
+        self.0.retain(|&(index, _)| index <= last);
+        assert!(!self.0.is_empty(), "the first membership is never truncated");
+    }
+
+    /// The memberships of the entries after `previous`, up to `last`.
+    pub(crate) fn between(&self, previous: Index, last: Index) -> Vec<(Index, Membership)> {
+        if self.current_index() <= previous {
+            return Vec::new();
+        }
+        self.0.iter().filter(|(index, _)| previous < *index && *index <= last).cloned().collect()
+    }
 }

@@ -1,6 +1,7 @@
 //! What goes into the core and what comes out of it.
 
 use alloc::vec::Vec;
+use core::fmt;
 use core::time::Duration;
 
 use crate::event::Event;
@@ -74,7 +75,8 @@ pub enum Input {
 /// What depends on the write comes out of a later `Ready`, after [`Input::Persisted`].
 #[derive(Clone, Debug, Default)]
 pub struct Ready {
-    /// To be written, in the order of the receipts.
+    /// To be written, in the order of the receipts. One `Ready` carries one write at most; when
+    /// more wait (entries of two sources are never mixed), [`crate::Raft::has_ready`] stays true.
     pub write: Option<Write>,
     /// To be sent; may be lost, doubled and reordered.
     pub messages: Vec<Envelope>,
@@ -84,7 +86,8 @@ pub struct Ready {
     pub events: Vec<Event>,
 }
 
-/// A write that must become durable.
+/// A write that must become durable: in one piece, or the hard state before the entries, so that no
+/// entry outlives a crash that its term did not.
 #[derive(Clone, Debug)]
 pub struct Write {
     /// Handed back in [`Input::Persisted`].
@@ -102,6 +105,21 @@ pub struct Entries {
     pub first: Index,
     /// Their terms; the payloads are those that the input brought.
     pub runs: Vec<Run>,
+    /// Where the payloads are to be found; the same for all of these entries.
+    pub source: Source,
+}
+
+/// Where entries come from, and so where their payloads are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// From [`crate::Raft::propose`]: the caller has the payloads.
+    Proposal,
+    /// From the core itself: the one empty entry with which a leader opens its term (§8). It has no
+    /// payload and means nothing to a state machine.
+    TermStart,
+    /// From the leader's appends: the payloads came with them. The newest message that brought an
+    /// index has the payload that counts.
+    Received,
 }
 
 /// Proof that a write was handed out. Only [`crate::Raft::ready`] makes one, only
@@ -135,6 +153,21 @@ pub struct Proposed {
     pub first: EntryId,
 }
 
+impl fmt::Display for ProposeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotLeader { leader: Some(leader) } => {
+                write!(f, "this member is not the leader; propose at member {leader}")
+            }
+            Self::NotLeader { leader: None } => {
+                write!(f, "this member is not the leader and knows none; try again, or elsewhere")
+            }
+        }
+    }
+}
+
+impl core::error::Error for ProposeError {}
+
 /// The role of a member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RoleName {
@@ -167,4 +200,12 @@ pub struct Status {
     pub durable: Index,
     /// The last index known to be committed.
     pub commit: Index,
+}
+
+/// What the core asks about payloads, which it never sees: implemented by the index of the log.
+pub trait Sizes {
+    /// How many of the entries from `first` on, at most `count_max` (the log holds at least that
+    /// many), fit into `bytes_max` payload bytes, and how many bytes those are. At least one entry
+    /// always "fits": an entry larger than every limit has to travel too.
+    fn fit(&self, first: Index, count_max: u64, bytes_max: u64) -> (u64, u64);
 }

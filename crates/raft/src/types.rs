@@ -116,6 +116,9 @@ impl fmt::Display for EntryId {
 pub struct Instant(Duration);
 
 impl Instant {
+    /// Later than every point that a shell reaches: the deadline of one who waits for nothing.
+    pub const NEVER: Self = Self(Duration::MAX);
+
     /// The point `since_origin` after the shell's origin of time.
     #[must_use]
     pub const fn new(since_origin: Duration) -> Self {

@@ -43,7 +43,7 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
                     let wants = if own { Wants::Reply } else { Wants::Nothing };
                     self.commands.push(Command { index: entry.id.index, body: entry.body, wants });
                 }
-                EntryKind::Noop | EntryKind::Membership => {}
+                EntryKind::NoOp | EntryKind::Membership => {}
             }
         }
         self.machine.apply(&self.commands, &mut self.replies);

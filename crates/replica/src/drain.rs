@@ -67,7 +67,7 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
                 let run = entries.runs.first().expect("a term starts with one entry");
                 assert_eq!((entries.runs.len(), run.count), (1, 1), "a term starts with one entry");
                 let mut builder = BlockBuilder::new();
-                builder.push(EntryKind::Noop, 0, 0, &[]);
+                builder.push(EntryKind::NoOp, 0, 0, &[]);
                 vec![builder.finish(entries.first, run.term)]
             }
             Source::Proposal | Source::Received => {
@@ -107,10 +107,8 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
                 Some(run) if run.term == block.term() => run.count += count,
                 Some(_) | None => runs.push(Run { term: block.term(), count }),
             }
-            if block.has_membership() {
-                for entry in block.entries().filter(|entry| entry.kind == EntryKind::Membership) {
-                    memberships.push((entry.id.index, membership::decode(&entry.body)?));
-                }
+            for entry in block.entries().filter(|entry| entry.kind == EntryKind::Membership) {
+                memberships.push((entry.id.index, membership::decode(&entry.body)?));
             }
         }
         let Append { previous, blocks, commit } = append;

@@ -1,7 +1,7 @@
 //! What goes into a replica at its start, and what comes out of it.
 
 use quorate_log::{Disk, Identity, Options, SyncJob};
-use quorate_raft::{Config, ConfigError, Event, Index, Membership, ReadTicket, RestoreError};
+use quorate_raft::{Config, Event, Index, Membership, ReadTicket, RestoreError};
 
 use crate::message::PeerMessage;
 
@@ -21,7 +21,7 @@ pub struct Setup {
     /// Proposals of this member's clients that may wait at most.
     pub proposals_max: u64,
     /// Their payload bytes at most.
-    pub proposal_bytes_max: usize,
+    pub proposal_bytes_max: u64,
 }
 
 /// What a replica wants done.
@@ -72,11 +72,8 @@ pub enum OpenError {
     /// The log says why.
     #[error(transparent)]
     Log(#[from] quorate_log::OpenError),
-    /// The settings are contradictory.
+    /// What the log holds cannot be a state of Raft, or the settings are contradictory.
     #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// What the log holds cannot be a state of Raft.
-    #[error("the log holds what no run of Raft leaves behind: {0}; restore this member from a backup, or remove it from the cluster and add it anew with an empty data directory")]
     Restore(#[from] RestoreError),
     /// A membership entry does not decode.
     #[error("the membership entry at index {index} is in no format this version knows; run the version that wrote it, or a newer one")]

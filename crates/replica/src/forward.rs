@@ -25,12 +25,12 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
         }
         while let Some(batch) = self.own.next_to_send(term) {
             let block = batch.block().clone();
-            self.append_as_leader(now, &block);
+            self.append_as_leader(now, block);
         }
         self.resend_at = None;
     }
 
-    fn append_as_leader(&mut self, now: Instant, block: &Block) {
+    fn append_as_leader(&mut self, now: Instant, block: Block) {
         let proposed = self
             .raft
             .propose(now, u64::from(block.count()))
@@ -112,7 +112,7 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
                 if !is_line_of(&block, origin, last) {
                     return;
                 }
-                self.append_as_leader(now, &block);
+                self.append_as_leader(now, block);
                 self.origins.take(origin, last);
             }
         }

@@ -15,7 +15,10 @@
 //!
 //! Left out for now: snapshots and with them the removal of old segments, changes of membership.
 
+mod apply;
+mod drain;
 mod effects;
+mod forward;
 mod machine;
 mod membership;
 mod message;

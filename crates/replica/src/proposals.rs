@@ -17,7 +17,7 @@ use quorate_raft::{Index, Term};
 
 /// Entries of one batch at most, and payload bytes after which a batch is closed.
 const BATCH_ENTRIES_MAX: u32 = 4096;
-const BATCH_BYTES_MAX: usize = 512 * 1024;
+const BATCH_BYTES_MAX: u64 = 512 * 1024;
 
 /// See the module.
 #[derive(Debug)]
@@ -34,7 +34,7 @@ pub(crate) struct OwnProposals {
     /// The term of the last sending and the last sequence sent in it.
     line: (Term, u64),
     /// The payload bytes in `batches`.
-    bytes: usize,
+    bytes: u64,
 }
 
 /// Proposals with consecutive sequences.
@@ -97,7 +97,7 @@ impl OwnProposals {
     }
 
     /// Their payload bytes, by whole batches.
-    pub(crate) fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> u64 {
         self.bytes
     }
 

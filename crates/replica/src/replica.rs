@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use quorate_log::{Block, Disk, Log, Note, Room, Sequence, Synced};
 use quorate_raft::{
-    EntryId, Envelope, Input, Instant, Message, NodeId, Raft, ReadReady, ReadTicket, Receipt,
+    EntryId, Envelope, Index, Input, Instant, Message, NodeId, Raft, ReadReady, ReadTicket, Receipt,
     Restored, Status,
 };
 
@@ -41,7 +41,7 @@ pub struct Replica<D: Disk, M: StateMachine> {
     pub(crate) unwelcome_until: Option<Instant>,
     pub(crate) patience: Duration,
     proposals_max: u64,
-    proposal_bytes_max: usize,
+    proposal_bytes_max: u64,
     pub(crate) effects: Effects<D, M::Reply>,
     /// Reused from batch to batch.
     pub(crate) commands: Vec<Command>,
@@ -63,9 +63,8 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
         machine: M,
         now: Instant,
     ) -> Result<(Self, Vec<Note>), OpenError> {
-        setup.raft.check()?;
         let (log, recovered) = Log::open(disk, setup.identity, setup.log)?;
-        let mut memberships = vec![(quorate_raft::Index::ZERO, setup.bootstrap)];
+        let mut memberships = vec![(Index::ZERO, setup.bootstrap)];
         for (index, body) in &recovered.memberships {
             let membership =
                 membership::decode(body).ok_or(OpenError::Membership { index: *index })?;
@@ -153,7 +152,7 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
     }
 
     /// The job that [`Effects`] gave out is done.
-    pub fn synced(&mut self, now: Instant, synced: Synced) {
+    pub fn synced(&mut self, now: Instant, synced: Synced<D>) {
         let durable = self.log.finish_sync(synced);
         let mut receipt = None;
         while let Some((_, done)) = self.writes.pop_front_if(|(sequence, _)| *sequence <= durable) {

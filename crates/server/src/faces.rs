@@ -12,7 +12,8 @@ use quorate_proto::etcdserverpb::cluster_server::ClusterServer;
 use quorate_proto::etcdserverpb::kv_server::KvServer;
 use quorate_proto::etcdserverpb::maintenance_server::MaintenanceServer;
 use tonic::body::Body;
-use tonic_health::pb::health_server::{Health, HealthServer};
+use tonic_health::pb::health_server::HealthServer;
+use tonic_health::server::HealthService;
 use tower::Service;
 
 use crate::cluster::ClusterService;
@@ -26,16 +27,16 @@ const REQUEST_MARGIN: usize = 512 * 1024;
 
 /// The services behind a client URL.
 #[derive(Clone)]
-pub(crate) struct Faces<H: Health> {
+pub(crate) struct Faces {
     kv: KvServer<KvService>,
     cluster: ClusterServer<ClusterService>,
     maintenance: MaintenanceServer<MaintenanceService>,
-    health: HealthServer<H>,
+    health: HealthServer<HealthService>,
     web: axum::Router,
 }
 
-impl<H: Health> Faces<H> {
-    pub(crate) fn new(member: &Arc<Member>, health: HealthServer<H>) -> Self {
+impl Faces {
+    pub(crate) fn new(member: &Arc<Member>, health: HealthServer<HealthService>) -> Self {
         let request_max = member.request_bytes_max + REQUEST_MARGIN;
         let kv = KvServer::new(KvService::new(member.clone()))
             .max_decoding_message_size(request_max)
@@ -52,7 +53,7 @@ impl<H: Health> Faces<H> {
 
 type Answer = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
 
-impl<H: Health> Service<Request<Incoming>> for Faces<H> {
+impl Service<Request<Incoming>> for Faces {
     type Response = Response<Body>;
     type Error = Infallible;
     type Future = Answer;

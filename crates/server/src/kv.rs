@@ -80,7 +80,7 @@ impl Kv for KvService {
     async fn txn(&self, request: Request<TxnRequest>) -> Result<Response<TxnResponse>, Status> {
         self.member.check_leader(request.metadata())?;
         let request = request.into_inner();
-        check::txn(&request, &self.member.limits).map_err(status::of_store)?;
+        check::txn(&request, self.member.limits).map_err(status::of_store)?;
         let reply = if quorate_store::is_read_only(&request) {
             if !is_serializable(&request) {
                 self.member.linearize().await?;
@@ -102,8 +102,9 @@ impl Kv for KvService {
         request: Request<CompactionRequest>,
     ) -> Result<Response<CompactionResponse>, Status> {
         self.member.check_leader(request.metadata())?;
-        let Reply::Compact(reply) = self.propose(Command::Compact(request.into_inner())).await?
-        else {
+        let request = request.into_inner();
+        check::compact(&request).map_err(status::of_store)?;
+        let Reply::Compact(reply) = self.propose(Command::Compact(request)).await? else {
             return Err(status::mismatch());
         };
         let mut response = reply.map_err(status::of_store)?;

@@ -8,7 +8,6 @@ use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
-use tonic_health::pb::health_server::Health;
 
 use crate::faces::Faces;
 
@@ -33,7 +32,7 @@ const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Serves connections for as long as it is polled.
-pub(crate) async fn serve<H: Health + Clone>(listener: TcpListener, faces: Faces<H>) {
+pub(crate) async fn serve(listener: TcpListener, faces: Faces) {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIME_MAX);
     builder

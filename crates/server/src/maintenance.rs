@@ -31,6 +31,7 @@ impl Maintenance for MaintenanceService {
     ) -> Result<Response<StatusResponse>, Status> {
         let member = &self.member;
         let node = member.node.status();
+        let store = member.reader.status();
         let mut errors = Vec::new();
         if node.leader.is_none() {
             errors.push(status::no_leader().message().to_owned());
@@ -39,15 +40,15 @@ impl Maintenance for MaintenanceService {
             errors.push("the disk is full: writes are refused; free some space".to_owned());
         }
         Ok(Response::new(StatusResponse {
-            header: Some(member.header(member.reader.revision())),
+            header: Some(member.header(store.revision)),
             version: API_VERSION.to_owned(),
-            db_size: member.reader.size(),
+            db_size: store.bytes,
             leader: node.leader.map_or(0, NodeId::value),
             raft_index: node.commit,
             raft_term: node.term,
             raft_applied_index: node.applied,
             errors,
-            db_size_in_use: member.reader.live_size(),
+            db_size_in_use: store.bytes_live,
             is_learner: false,
             storage_version: "3.6.0".to_owned(),
             db_size_quota: 0,

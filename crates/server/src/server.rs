@@ -13,6 +13,8 @@ use quorate_store::check::Limits;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tonic_health::ServingStatus;
+use tonic_health::pb::health_server::HealthServer;
+use tonic_health::server::HealthService;
 
 use crate::faces::Faces;
 use crate::identity::Cluster;
@@ -119,8 +121,10 @@ impl Server {
             ..MemberRecord::default()
         };
         tasks.spawn(introduce(member.clone(), record));
-        let (reporter, health) = tonic_health::server::health_reporter();
+        // Serving from the first moment, as a whole: which member leads is not its business.
+        let (reporter, _) = tonic_health::server::health_reporter();
         reporter.set_service_status("", ServingStatus::Serving).await;
+        let health = HealthServer::new(HealthService::from_health_reporter(reporter));
         let faces = Faces::new(&member, health);
         for listener in config.client_listeners {
             listener.set_nonblocking(true)?;
@@ -132,7 +136,7 @@ impl Server {
     /// Waits until the member can serve: it has a leader and has applied what was there before.
     pub async fn ready(&self) {
         // It waits while there is no leader; when the node has stopped, `stopped` says so.
-        drop(self.member.node.linearize().await);
+        self.member.node.linearize().await.ok();
     }
 
     /// The member's id.

@@ -96,17 +96,18 @@ impl<R: Send + 'static> Link<R> {
 
     /// Opens the streams and serves them until one of them ends.
     async fn talk(&self, channel: Channel, pause: &mut Duration) -> End {
-        let mut client = RaftClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX);
+        let client = RaftClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX);
         let (append, appends) = mpsc::channel(QUEUE_MAX);
         let (vote, votes) = mpsc::channel(QUEUE_MAX);
         let (forward, forwards) = mpsc::channel(QUEUE_MAX);
         let appends = Signalling { queue: appends, link: self.signal() };
         let votes = Signalling { queue: votes, link: self.signal() };
         let forwards = Signalling { queue: forwards, link: self.signal() };
+        let (mut client_a, mut client_v, mut client_f) = (client.clone(), client.clone(), client);
         let opened = tokio::try_join!(
-            async { client.clone().append_entries(self.request(appends)).await },
-            async { client.clone().request_vote(self.request(votes)).await },
-            async { client.forward(self.request(forwards)).await },
+            client_a.append_entries(self.request(appends)),
+            client_v.request_vote(self.request(votes)),
+            client_f.forward(self.request(forwards)),
         );
         let (append_replies, vote_replies, forward_replies) = match opened {
             Ok(opened) => opened,

@@ -1,0 +1,179 @@
+//! The client itself: one method a request.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use quorate_proto::etcdserverpb::cluster_client::ClusterClient;
+use quorate_proto::etcdserverpb::kv_client::KvClient;
+use quorate_proto::etcdserverpb::maintenance_client::MaintenanceClient;
+use quorate_proto::etcdserverpb::{MemberListRequest, StatusRequest};
+use tonic::transport::Channel;
+
+use crate::endpoint::Endpoint;
+use crate::error::Error;
+use crate::message::{
+    CompactionResponse, DeleteRangeResponse, MemberListResponse, PutResponse, RangeResponse,
+    StatusResponse, TxnResponse,
+};
+use crate::options::Options;
+use crate::pool::{Pool, Slot};
+use crate::request::{CompactOptions, DeleteOptions, PutOptions, RangeOptions};
+use crate::retry::{self, Kind};
+use crate::txn::{Txn, is_read_only};
+
+/// The largest answer taken; a range has no other bound. It is what etcd's own client takes.
+const ANSWER_BYTES_MAX: usize = 0x7fff_ffff;
+
+/// A client of one cluster; clones share its connections.
+///
+/// What is retried, and what an error says about the outcome of a request, stands in the
+/// [crate's documentation](crate).
+#[derive(Clone, Debug)]
+pub struct Client {
+    pool: Arc<Pool>,
+}
+
+impl Client {
+    /// A client that knows these endpoints. It connects when the first request needs it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Endpoint`] if one is not written as an [`Endpoint`] is, or if there is none.
+    pub fn connect<I>(endpoints: I, options: Options) -> Result<Self, Error>
+    where
+        I: IntoIterator,
+        I::Item: AsRef<str>,
+    {
+        let endpoints =
+            endpoints.into_iter().map(|text| text.as_ref().parse()).collect::<Result<_, _>>()?;
+        Ok(Self { pool: Arc::new(Pool::new(endpoints, options)?) })
+    }
+
+    /// The endpoints that the client knows, each once.
+    pub fn endpoints(&self) -> impl Iterator<Item = &Endpoint> {
+        self.pool.endpoints()
+    }
+
+    /// Reads a key, or a range that begins with it.
+    ///
+    /// # Errors
+    ///
+    /// See [`Error`].
+    pub async fn get(
+        &self,
+        key: impl Into<Bytes>,
+        options: RangeOptions,
+    ) -> Result<RangeResponse, Error> {
+        let request = options.into_request(key.into());
+        retry::run(&self.pool, Kind::Read, |channel| {
+            let request = request.clone();
+            async move { kv(channel).range(request).await }
+        })
+        .await
+    }
+
+    /// Sets a key.
+    ///
+    /// # Errors
+    ///
+    /// See [`Error`]; if it [is unknown](Error::is_outcome_unknown), the key may be set.
+    pub async fn put(
+        &self,
+        key: impl Into<Bytes>,
+        value: impl Into<Bytes>,
+        options: PutOptions,
+    ) -> Result<PutResponse, Error> {
+        let request = options.into_request(key.into(), value.into());
+        retry::run(&self.pool, Kind::Write, |channel| {
+            let request = request.clone();
+            async move { kv(channel).put(request).await }
+        })
+        .await
+    }
+
+    /// Deletes a key, or a range that begins with it.
+    ///
+    /// # Errors
+    ///
+    /// See [`Error`]; if it [is unknown](Error::is_outcome_unknown), the keys may be deleted.
+    pub async fn delete(
+        &self,
+        key: impl Into<Bytes>,
+        options: DeleteOptions,
+    ) -> Result<DeleteRangeResponse, Error> {
+        let request = options.into_request(key.into());
+        retry::run(&self.pool, Kind::Write, |channel| {
+            let request = request.clone();
+            async move { kv(channel).delete_range(request).await }
+        })
+        .await
+    }
+
+    /// Runs several operations in one step. One that only reads is retried as a read is.
+    ///
+    /// # Errors
+    ///
+    /// See [`Error`]; if it [is unknown](Error::is_outcome_unknown), the transaction may have
+    /// been applied, as a whole or not at all.
+    pub async fn txn(&self, txn: Txn) -> Result<TxnResponse, Error> {
+        let request = txn.into_request();
+        let kind = if is_read_only(&request) { Kind::Read } else { Kind::Write };
+        retry::run(&self.pool, kind, |channel| {
+            let request = request.clone();
+            async move { kv(channel).txn(request).await }
+        })
+        .await
+    }
+
+    /// Forgets the history before a revision.
+    ///
+    /// # Errors
+    ///
+    /// See [`Error`]; if it [is unknown](Error::is_outcome_unknown), the history may be gone.
+    pub async fn compact(
+        &self,
+        revision: i64,
+        options: CompactOptions,
+    ) -> Result<CompactionResponse, Error> {
+        let request = options.into_request(revision);
+        retry::run(
+            &self.pool,
+            Kind::Write,
+            |channel| async move { kv(channel).compact(request).await },
+        )
+        .await
+    }
+
+    /// Asks one member for its own state; it answers without a quorum, too.
+    ///
+    /// # Errors
+    ///
+    /// See [`Error`]. No other endpoint is tried.
+    pub async fn status(&self, endpoint: &Endpoint) -> Result<StatusResponse, Error> {
+        let status = |channel| async move {
+            let mut client = MaintenanceClient::new(channel);
+            client.status(StatusRequest {}).await
+        };
+        match self.pool.find(endpoint) {
+            Some(slot) => retry::run_at(&self.pool, slot, status).await,
+            None => retry::run_at(&self.pool, &Slot::new(endpoint.clone()), status).await,
+        }
+    }
+
+    /// Asks the quorum who the members are.
+    ///
+    /// # Errors
+    ///
+    /// See [`Error`].
+    pub async fn member_list(&self) -> Result<MemberListResponse, Error> {
+        retry::run(&self.pool, Kind::Read, |channel| async move {
+            let mut client = ClusterClient::new(channel);
+            client.member_list(MemberListRequest { linearizable: true }).await
+        })
+        .await
+    }
+}
+
+fn kv(channel: Channel) -> KvClient<Channel> {
+    KvClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX)
+}

@@ -1,0 +1,111 @@
+//! The client commands: `put`, `get`, `del`, `compact`, `status`, `member list`.
+//!
+//! Each command has its file; it asks through a [`Session`] and hands it what to print. How that
+//! looks is decided in [`output`], which etcd's users know: the three formats are etcdctl's.
+//!
+//! What `main` needs: [`ClientOptions`] flattened into its own arguments, [`ClientCommand`]
+//! flattened into its subcommands, and [`run`].
+
+mod base64;
+mod compact;
+mod delete;
+mod failure;
+mod get;
+mod key;
+mod member;
+mod message;
+mod options;
+mod output;
+mod put;
+mod status;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::Subcommand;
+use quorate_client::Client;
+
+use failure::Failure;
+pub(crate) use options::ClientOptions;
+use options::Settings;
+use output::Report;
+
+/// The commands that talk to running members.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ClientCommand {
+    /// Set a key, or several keys in one step
+    Put(put::Put),
+    /// Read a key or a range of keys
+    Get(get::Get),
+    /// Delete a key or a range of keys
+    Del(delete::Delete),
+    /// Forget the history before a revision
+    Compact(compact::Compact),
+    /// Show the state of each endpoint
+    Status(status::Status),
+    /// Show the members of the cluster
+    Member(member::Member),
+}
+
+impl ClientCommand {
+    /// The options that stand behind the command's name.
+    fn options(&self) -> ClientOptions {
+        match self {
+            Self::Put(put) => put.options.clone(),
+            Self::Get(get) => get.options.clone(),
+            Self::Del(delete) => delete.options.clone(),
+            Self::Compact(compact) => compact.options.clone(),
+            Self::Status(status) => status.options.clone(),
+            Self::Member(member) => member.options(),
+        }
+    }
+}
+
+/// Runs a command; `before` are the options that stand before its name.
+///
+/// Prints an error itself; the exit code is success only if the command succeeded.
+pub(crate) async fn run(before: ClientOptions, command: ClientCommand) -> ExitCode {
+    match try_run(before, command).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            // Nobody is left to be told if this fails, too.
+            drop(writeln!(io::stderr().lock(), "Error: {failure}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn try_run(before: ClientOptions, command: ClientCommand) -> Result<(), Failure> {
+    let settings = command.options().or(before).resolve()?;
+    let client = Client::connect(&settings.endpoints, settings.client)?;
+    let session = Session { client, settings };
+    match command {
+        ClientCommand::Put(put) => put.run(&session).await,
+        ClientCommand::Get(get) => get.run(&session).await,
+        ClientCommand::Del(delete) => delete.run(&session).await,
+        ClientCommand::Compact(compact) => compact.run(&session).await,
+        ClientCommand::Status(status) => status.run(&session).await,
+        ClientCommand::Member(member) => member.run(&session).await,
+    }
+}
+
+/// What a command works with.
+struct Session {
+    client: Client,
+    settings: Settings,
+}
+
+impl Session {
+    /// Prints a report in the format asked for. A reader that has gone away, such as `head`, has
+    /// seen enough: that is no error.
+    fn print(&self, report: &impl Report) -> Result<(), Failure> {
+        let bytes = output::render(report, self.settings.format, self.settings.style)?;
+        let mut stdout = io::stdout().lock();
+        match stdout.write_all(&bytes).and_then(|()| stdout.flush()) {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                Err(Failure::new(format!("the output cannot be written: {error}")))
+            }
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! The two steps of an election: asking whether it could succeed, and standing for it.
+
+use alloc::collections::BTreeSet;
+
+use crate::common::Core;
+use crate::event::{CampaignCause, Event, IgnoreReason, Misbehaviour};
+use crate::follower::draw_connected_due;
+use crate::message::{Message, Verdict};
+use crate::quorum;
+use crate::raft::Transition;
+use crate::types::{Instant, NodeId, Term};
+
+/// A member that asks for pre-votes (thesis 9.6). Nothing about it is durable and nobody's term
+/// rises, so asking too often is harmless.
+#[derive(Clone, Debug)]
+pub(crate) struct PreCandidate {
+    /// Who would vote for it, itself included. Kept while it asks again in the same term.
+    granted: BTreeSet<NodeId>,
+    /// When to ask again.
+    due: Instant,
+}
+
+/// A member that stands for election (§5.2).
+#[derive(Clone, Debug)]
+pub(crate) struct Candidate {
+    /// Who voted for it. Itself among them as soon as its own vote is durable, and not before.
+    granted: BTreeSet<NodeId>,
+    /// When to give up and ask for pre-votes again.
+    due: Instant,
+}
+
+impl PreCandidate {
+    /// Begins to ask. Pre-votes need no disk, so its own counts at once.
+    pub(crate) fn new(core: &mut Core) -> Self {
+        let mut pre_candidate =
+            Self { granted: BTreeSet::from([core.id()]), due: core.draw_pre_vote_due() };
+        pre_candidate.ask(core);
+        pre_candidate
+    }
+
+    /// Whether the election could succeed.
+    pub(crate) fn wish(&self, core: &Core) -> Transition {
+        if quorum::agrees(core.membership(), |id| self.granted.contains(&id)) {
+            Transition::Campaign
+        } else {
+            Transition::Stay
+        }
+    }
+
+    /// When to ask again.
+    pub(crate) const fn deadline(&self) -> Instant {
+        self.due
+    }
+
+    /// Time has passed: asks again those who did not agree.
+    pub(crate) fn on_timeout(&mut self, core: &mut Core) -> Transition {
+        if core.now < self.due {
+            return Transition::Stay;
+        }
+        if !core.can_campaign() {
+            return Transition::Follow { term: core.term(), leader: None };
+        }
+        self.due = core.draw_pre_vote_due();
+        self.ask(core);
+        self.wish(core)
+    }
+
+    /// A connection was made: asks again soon, if it hurries.
+    pub(crate) fn on_connected(&mut self, core: &mut Core) {
+        self.due = self.due.min(draw_connected_due(core));
+    }
+
+    /// An answer came.
+    pub(crate) fn on_pre_vote_reply(
+        &mut self,
+        core: &mut Core,
+        from: NodeId,
+        asked: Term,
+        granted: Verdict,
+    ) -> Transition {
+        if asked != core.term().next() {
+            core.emit(Event::MessageIgnored { from, reason: IgnoreReason::Stale });
+            return Transition::Stay;
+        }
+        match granted {
+            Verdict::Refused => Transition::Stay,
+            Verdict::Granted if !core.membership().is_voter(from) => {
+                core.emit(Event::MessageIgnored { from, reason: IgnoreReason::NotAMember });
+                Transition::Stay
+            }
+            Verdict::Granted => {
+                self.granted.insert(from);
+                self.wish(core)
+            }
+        }
+    }
+
+    fn ask(&mut self, core: &mut Core) {
+        let last = core.durable_last();
+        for peer in other_voters(core) {
+            if !self.granted.contains(&peer) {
+                core.send(peer, Message::PreVote { last });
+            }
+        }
+    }
+}
+
+impl Candidate {
+    /// A candidacy whose vote for itself is on its way to the disk; nobody is asked yet.
+    pub(crate) fn new(core: &mut Core) -> Self {
+        Self { granted: BTreeSet::new(), due: core.draw_candidacy_due() }
+    }
+
+    /// Whether the election is won: by a quorum of durable votes, its own among them.
+    fn wish(&self, core: &Core) -> Transition {
+        let is_standing = self.granted.contains(&core.id());
+        if is_standing && quorum::agrees(core.membership(), |id| self.granted.contains(&id)) {
+            Transition::Lead
+        } else {
+            Transition::Stay
+        }
+    }
+
+    /// When to give up.
+    pub(crate) const fn deadline(&self) -> Instant {
+        self.due
+    }
+
+    /// Time has passed: the votes were split or lost. A new try begins with pre-votes.
+    pub(crate) fn on_timeout(&self, core: &Core) -> Transition {
+        if core.now < self.due {
+            return Transition::Stay;
+        }
+        if core.can_campaign() {
+            Transition::PreCampaign(CampaignCause::NoLeader)
+        } else {
+            Transition::Follow { term: core.term(), leader: None }
+        }
+    }
+
+    /// Its own vote may have become durable; then it asks the others, with the last entry that is
+    /// durable too.
+    pub(crate) fn on_persisted(&mut self, core: &mut Core) -> Transition {
+        if !core.is_hard_state_durable() || !self.granted.insert(core.id()) {
+            return Transition::Stay;
+        }
+        assert_eq!(core.hard_state.vote, Some(core.id()), "a candidate votes for itself");
+        for peer in other_voters(core) {
+            self.ask(core, peer);
+        }
+        self.wish(core)
+    }
+
+    /// A connection to a voter was made: what was sent before is lost.
+    pub(crate) fn on_connected(&self, core: &mut Core, peer: NodeId) {
+        let is_standing = self.granted.contains(&core.id());
+        if is_standing && !self.granted.contains(&peer) && core.membership().is_voter(peer) {
+            self.ask(core, peer);
+        }
+    }
+
+    /// An answer of this term came.
+    pub(crate) fn on_vote_reply(
+        &mut self,
+        core: &mut Core,
+        from: NodeId,
+        granted: Verdict,
+    ) -> Transition {
+        match granted {
+            Verdict::Refused => Transition::Stay,
+            Verdict::Granted if !core.membership().is_voter(from) => {
+                core.emit(Event::MessageIgnored { from, reason: IgnoreReason::NotAMember });
+                Transition::Stay
+            }
+            // Nobody can vote before being asked, and asking waits for the own vote.
+            Verdict::Granted if !self.granted.contains(&core.id()) => {
+                let what = Misbehaviour::GrantImpossible;
+                core.emit(Event::PeerMisbehaved { peer: from, what });
+                Transition::Stay
+            }
+            Verdict::Granted => {
+                self.granted.insert(from);
+                self.wish(core)
+            }
+        }
+    }
+
+    fn ask(&self, core: &mut Core, peer: NodeId) {
+        let last = core.durable_last();
+        core.send(peer, Message::Vote { last });
+    }
+}
+
+/// The voters but for this member.
+fn other_voters(core: &Core) -> alloc::vec::Vec<NodeId> {
+    let membership = core.membership();
+    let voters = membership.incoming.union(&membership.outgoing);
+    voters.copied().filter(|&id| id != core.id()).collect()
+}

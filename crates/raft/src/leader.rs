@@ -1,0 +1,240 @@
+//! The leader: commits, keeps its followers, confirms reads, and steps down when it is alone.
+//! How entries get to the followers is in `replicate.rs`.
+
+use alloc::vec::Vec;
+
+use crate::common::Core;
+use crate::event::{Event, IgnoreReason, Misbehaviour, StepDownCause};
+use crate::message::{Message, ReadTicket};
+use crate::progress::Progress;
+use crate::quorum;
+use crate::raft::Transition;
+use crate::read::Rounds;
+use crate::ready::Source;
+use crate::types::{Index, Instant, NodeId};
+
+/// A member that leads.
+#[derive(Clone, Debug)]
+pub(crate) struct Leader {
+    /// The other members, ordered by id.
+    pub(crate) peers: Vec<Progress>,
+    /// The empty entry with which the term began. Only entries from here on are committed by
+    /// counting (§5.4.2).
+    term_start: Index,
+    /// The rounds that confirm reads.
+    pub(crate) rounds: Rounds,
+}
+
+impl Leader {
+    /// Begins a term: an empty entry, so that everything before it can be committed (§8), and a sign
+    /// of life to all.
+    pub(crate) fn new(core: &mut Core) -> Self {
+        let last = core.trail.last_index();
+        let now = core.now;
+        let mut peers: Vec<Progress> = core
+            .membership()
+            .members()
+            .filter(|&id| id != core.id())
+            .map(|id| Progress::new(id, last, now))
+            .collect();
+        peers.sort_unstable_by_key(|peer| peer.id);
+        let term_start = core.append_own(1, Source::TermStart).index;
+        let mut leader = Self { peers, term_start, rounds: Rounds::default() };
+        for place in 0..leader.peers.len() {
+            leader.send_heartbeat(core, place);
+        }
+        if let Some(ticket) = core.reads.waiting() {
+            leader.rounds.join_local(ticket);
+        }
+        leader
+    }
+
+    /// When time matters next: a heartbeat, or the end of a silent quorum.
+    pub(crate) fn deadline(&self, core: &Core) -> Instant {
+        let heartbeats = self.peers.iter().map(|peer| self.heartbeat_due(core, peer));
+        let quorum_due = self.quorum_heard_at(core).after(core.config.election_timeout_min);
+        heartbeats.fold(quorum_due, Instant::min)
+    }
+
+    /// Time has passed.
+    pub(crate) fn on_timeout(&mut self, core: &mut Core) -> Transition {
+        if core.config.election_timeout_min <= core.now.since(self.quorum_heard_at(core)) {
+            let cause = StepDownCause::QuorumLost;
+            core.emit(Event::SteppedDown { term: core.term(), cause });
+            return Transition::Follow { term: core.term(), leader: None };
+        }
+        for place in 0..self.peers.len() {
+            if self.heartbeat_due(core, &self.peers[place]) <= core.now {
+                self.send_heartbeat(core, place);
+            }
+        }
+        Transition::Stay
+    }
+
+    /// A message that only leaders get.
+    pub(crate) fn on_message(&mut self, core: &mut Core, from: NodeId, message: &Message) {
+        let Some(place) = self.place(from) else {
+            core.emit(Event::MessageIgnored { from, reason: IgnoreReason::NotAMember });
+            return;
+        };
+        self.peers[place].heard_at = core.now;
+        match *message {
+            Message::AppendAccepted { matched } => self.on_accepted(core, place, matched),
+            Message::AppendRejected { refused, hint } => {
+                self.on_rejected(core, place, refused, hint);
+            }
+            Message::HeartbeatReply { round } => self.on_heartbeat_reply(core, place, round),
+            Message::ReadIndex { ticket } => {
+                self.rounds.join_remote(from, ticket);
+                self.maybe_begin_round(core);
+            }
+            Message::Append(_)
+            | Message::Heartbeat { .. }
+            | Message::PreVote { .. }
+            | Message::PreVoteReply { .. }
+            | Message::Vote { .. }
+            | Message::VoteReply { .. }
+            | Message::ReadIndexReply { .. }
+            | Message::HigherTerm => unreachable!("only what is meant for leaders comes here"),
+        }
+    }
+
+    /// Reads of this member wait.
+    pub(crate) fn on_local_read(&mut self, core: &mut Core, ticket: ReadTicket) {
+        self.rounds.join_local(ticket);
+        self.maybe_begin_round(core);
+    }
+
+    /// The connection to a peer broke: what is under way to it is lost.
+    pub(crate) fn on_disconnected(&mut self, core: &mut Core, peer: NodeId) {
+        if let Some(place) = self.place(peer) {
+            self.probe_afresh(core, place);
+        }
+    }
+
+    /// A connection to a peer was made: it learns at once who leads.
+    pub(crate) fn on_connected(&mut self, core: &mut Core, peer: NodeId) {
+        if let Some(place) = self.place(peer) {
+            self.probe_afresh(core, place);
+            self.send_heartbeat(core, place);
+        }
+    }
+
+    /// Commits what a quorum has made durable, this member's own disk among it or not (§5.4.2).
+    pub(crate) fn maybe_commit(&mut self, core: &mut Core) {
+        let own = core.durable.index();
+        let matched = quorum::reached(core.membership(), |id| match self.place(id) {
+            Some(place) => self.peers[place].matched,
+            None if id == core.id() => own,
+            None => Index::ZERO,
+        });
+        // Entries of earlier terms are committed only along with one of this term (Figure 8).
+        let Some(index) = matched.filter(|&index| self.term_start <= index) else { return };
+        if index <= core.commit {
+            return;
+        }
+        assert_eq!(
+            core.trail.term_at(index),
+            Some(core.term()),
+            "entries from the term's start on are of this term"
+        );
+        core.commit_to(index);
+        for place in 0..self.peers.len() {
+            self.maybe_tell_commit(core, place);
+        }
+        self.maybe_begin_round(core);
+    }
+
+    /// Tells a peer the commit index at once, if no append is going to: nothing is under way to it
+    /// and nothing waits to be sent.
+    pub(crate) fn maybe_tell_commit(&mut self, core: &mut Core, place: usize) {
+        let peer = &self.peers[place];
+        if peer.commit_told < core.commit.min(peer.matched) && peer.is_idle(core.trail.last_index())
+        {
+            self.send_heartbeat(core, place);
+        }
+    }
+
+    /// Begins a round of reads, if one is due and the term has a committed entry: until then the
+    /// commit index may miss what an earlier leader has acknowledged (§8).
+    fn maybe_begin_round(&mut self, core: &mut Core) {
+        while self.rounds.is_due() && self.term_start <= core.commit {
+            self.rounds.begin(core.commit);
+            for place in 0..self.peers.len() {
+                if core.membership().is_voter(self.peers[place].id) {
+                    self.send_heartbeat(core, place);
+                }
+            }
+            // The only voter is its own quorum.
+            self.maybe_finish_round(core);
+        }
+    }
+
+    /// Ends the round under way, if a quorum has answered it.
+    fn maybe_finish_round(&mut self, core: &mut Core) {
+        if !self.rounds.is_under_way() {
+            return;
+        }
+        let number = self.rounds.number;
+        let confirmed = quorum::agrees(core.membership(), |id| match self.place(id) {
+            Some(place) => number <= self.peers[place].round,
+            None => id == core.id(),
+        });
+        if !confirmed {
+            return;
+        }
+        let (index, readers) = self.rounds.finish();
+        if let Some(ticket) = readers.local {
+            core.reads.confirm(ticket, index, &mut core.outbox);
+        }
+        for (reader, ticket) in readers.remote {
+            core.send(reader, Message::ReadIndexReply { ticket, index });
+        }
+    }
+
+    fn on_heartbeat_reply(&mut self, core: &mut Core, place: usize, round: u64) {
+        let peer = &mut self.peers[place];
+        if self.rounds.number < round {
+            let what = Misbehaviour::RoundUnknown;
+            core.emit(Event::PeerMisbehaved { peer: peer.id, what });
+            return;
+        }
+        peer.round = peer.round.max(round);
+        self.maybe_finish_round(core);
+        self.maybe_begin_round(core);
+        self.maybe_give_up_appends(core, place);
+    }
+
+    /// Sends a heartbeat. Its commit index stays within what the peer is known to hold.
+    pub(crate) fn send_heartbeat(&mut self, core: &mut Core, place: usize) {
+        let round = self.rounds.number;
+        let peer = &mut self.peers[place];
+        let commit = core.commit.min(peer.matched);
+        peer.heartbeat_at = core.now;
+        peer.commit_told = peer.commit_told.max(commit);
+        core.send(peer.id, Message::Heartbeat { commit, round });
+    }
+
+    /// When a peer needs a sign of life. An append is one too, but it confirms no round.
+    fn heartbeat_due(&self, core: &Core, peer: &Progress) -> Instant {
+        let owes_round = self.rounds.is_under_way() && peer.round < self.rounds.number;
+        let since =
+            if owes_round { peer.heartbeat_at } else { peer.heartbeat_at.max(peer.append_at) };
+        since.after(core.config.heartbeat_interval)
+    }
+
+    /// Up to when a quorum was heard, this member included (thesis 6.2).
+    fn quorum_heard_at(&self, core: &Core) -> Instant {
+        let heard_at = quorum::reached(core.membership(), |id| match self.place(id) {
+            Some(place) => self.peers[place].heard_at,
+            // The only voter is never alone.
+            None => Instant::NEVER,
+        });
+        heard_at.expect("a membership has voters")
+    }
+
+    /// The place of a peer in `peers`.
+    pub(crate) fn place(&self, id: NodeId) -> Option<usize> {
+        self.peers.iter().position(|peer| peer.id == id)
+    }
+}

@@ -1,0 +1,613 @@
+//! The member: takes inputs, applies the rules that do not depend on the role, and changes roles.
+//!
+//! Every input goes the same way: the rules about terms (here, once), then the role's handler, which
+//! returns the [`Transition`] it wishes, then [`Raft::perform`], which alone changes roles.
+
+use crate::append;
+use crate::candidate::{Candidate, PreCandidate};
+use crate::common::{Core, Outbox, Pace};
+use crate::config::{NUMBER_MAX, RestoreError, check_restored};
+use crate::durable::{Confirmation, Durable};
+use crate::event::{CampaignCause, Event, IgnoreReason, Misbehaviour, StepDownCause};
+use crate::follower::Follower;
+use crate::invariants;
+use crate::leader::Leader;
+use crate::membership::{Membership, Memberships};
+use crate::message::{Append, Envelope, Message, ReadTicket, Verdict};
+use crate::read::LocalReads;
+use crate::ready::{
+    Config, HardState, Input, ProposeError, Proposed, Ready, Restored, RoleName, Sizes, Source,
+    Status,
+};
+use crate::rng::Rng;
+use crate::types::{EntryId, Index, Instant, NodeId, Term};
+
+use core::time::Duration;
+
+/// A member of a cluster: the Raft algorithm as a state machine over inputs.
+///
+/// After every call of [`Raft::step`], [`Raft::propose`] and [`Raft::read`], the caller takes what
+/// [`Raft::ready`] has, as long as [`Raft::has_ready`], and asks [`Raft::pull`] for every peer that
+/// has room for an append.
+#[derive(Clone, Debug)]
+pub struct Raft {
+    pub(crate) core: Core,
+    pub(crate) role: Role,
+}
+
+/// A role with the data that only it has.
+#[derive(Clone, Debug)]
+pub(crate) enum Role {
+    Follower(Follower),
+    PreCandidate(PreCandidate),
+    Candidate(Candidate),
+    Leader(Leader),
+}
+
+/// The change of role that a handler wishes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Transition {
+    /// None.
+    Stay,
+    /// To a follower, of a leader if one is known, in a term that is not below the current one.
+    Follow { term: Term, leader: Option<NodeId> },
+    /// To a pre-candidate of the current term.
+    PreCampaign(CampaignCause),
+    /// From a pre-candidate to a candidate of the next term.
+    Campaign,
+    /// From a candidate to the leader of its term.
+    Lead,
+}
+
+impl Raft {
+    /// A member that starts with what its log held. It begins as a follower and looks for a leader
+    /// within a heartbeat interval, at once if it is the only voter.
+    ///
+    /// # Errors
+    ///
+    /// When the settings cannot work, or the restored state is impossible.
+    pub fn new(config: Config, restored: Restored, now: Instant) -> Result<Self, RestoreError> {
+        config.check()?;
+        let trail = check_restored(&restored)?;
+        let mut rng = Rng::new(config.seed);
+        let mut core = Core {
+            now,
+            hard_state: restored.hard_state,
+            durable: Durable::new(restored.hard_state, trail.last_index()),
+            trail,
+            memberships: Memberships::new(restored.memberships),
+            commit: Index::ZERO,
+            pace: Pace::EAGER,
+            reads: LocalReads::new(rng.next()),
+            outbox: Outbox::default(),
+            rng,
+            config,
+        };
+        let is_only_voter = Membership::of_voters([core.id()]).incoming
+            == core.membership().incoming
+            && core.membership().outgoing.is_empty();
+        let election_due = if !core.can_campaign() {
+            Instant::NEVER
+        } else if is_only_voter {
+            now
+        } else {
+            core.draw_due(Duration::ZERO, core.config.heartbeat_interval)
+        };
+        let role = Role::Follower(Follower::new(None, now, election_due));
+        let raft = Self { core, role };
+        invariants::check_state(&raft);
+        Ok(raft)
+    }
+
+    /// Takes one input. Time never goes back: an earlier `now` than before counts as the latest.
+    pub fn step(&mut self, now: Instant, input: Input) {
+        self.advance(now);
+        let wish = match input {
+            Input::Timeout => self.on_timeout(),
+            Input::Receive(envelope) => self.receive(envelope),
+            Input::Persisted(receipt) => match self.core.durable.persisted(receipt) {
+                Confirmation::Advanced => self.on_persisted(),
+                Confirmation::Nothing => Transition::Stay,
+            },
+            Input::Disconnected(peer) => self.on_disconnected(peer),
+            Input::Connected(peer) => self.on_connected(peer),
+        };
+        self.perform(wish);
+        invariants::check_cheap(self);
+    }
+
+    /// What is to be done now. Empty, and cheap, when there is nothing.
+    pub fn ready(&mut self) -> Ready {
+        let write = self.core.durable.take_write(&self.core.trail);
+        let outbox = &mut self.core.outbox;
+        Ready {
+            write,
+            messages: core::mem::take(&mut outbox.messages),
+            reads: core::mem::take(&mut outbox.reads),
+            events: core::mem::take(&mut outbox.events),
+        }
+    }
+
+    /// Whether [`Raft::ready`] would give anything.
+    #[must_use]
+    pub fn has_ready(&self) -> bool {
+        let outbox = &self.core.outbox;
+        self.core.durable.has_write()
+            || !outbox.messages.is_empty()
+            || !outbox.reads.is_empty()
+            || !outbox.events.is_empty()
+    }
+
+    /// Appends `count` entries of the current term, if this member leads. The payloads stay with the
+    /// caller; the write comes out of the next [`Raft::ready`].
+    ///
+    /// # Errors
+    ///
+    /// [`ProposeError::NotLeader`], with the leader to go to, if one is known.
+    ///
+    /// # Panics
+    ///
+    /// When `count` is 0: there is nothing to propose.
+    pub fn propose(&mut self, now: Instant, count: u64) -> Result<Proposed, ProposeError> {
+        assert!(0 < count, "a proposal has entries");
+        self.advance(now);
+        match &self.role {
+            Role::Leader(_) => {
+                Ok(Proposed { first: self.core.append_own(count, Source::Proposal) })
+            }
+            Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => {
+                Err(ProposeError::NotLeader { leader: self.leader() })
+            }
+        }
+    }
+
+    /// One ticket for all the reads that wait now. It comes back in [`Ready::reads`] when they may be
+    /// served. Works on any member, and waits as long as there is no leader.
+    pub fn read(&mut self, now: Instant) -> ReadTicket {
+        self.advance(now);
+        let ticket = self.core.reads.issue();
+        match &mut self.role {
+            Role::Follower(follower) => follower.maybe_ask_read_index(&mut self.core),
+            Role::PreCandidate(_) | Role::Candidate(_) => {}
+            Role::Leader(leader) => leader.on_local_read(&mut self.core, ticket),
+        }
+        ticket
+    }
+
+    /// The next append for a peer that has room: `None` when this member does not lead, when nothing
+    /// is to be sent, or when the peer's window is full.
+    pub fn pull(&mut self, now: Instant, to: NodeId, log: &impl Sizes) -> Option<Envelope> {
+        self.advance(now);
+        match &mut self.role {
+            Role::Leader(leader) => leader.pull(&self.core, to, log),
+            Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => None,
+        }
+    }
+
+    /// When the next [`Input::Timeout`] is due. Changes with every call; a timer that is late by the
+    /// granularity of a clock does no harm, and one that fires early neither.
+    #[must_use]
+    pub fn deadline(&self) -> Instant {
+        match &self.role {
+            Role::Follower(follower) => follower.deadline(&self.core),
+            Role::PreCandidate(pre_candidate) => pre_candidate.deadline(),
+            Role::Candidate(candidate) => candidate.deadline(),
+            Role::Leader(leader) => leader.deadline(&self.core),
+        }
+    }
+
+    /// What can be seen from outside.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        Status {
+            id: self.id(),
+            role: self.role(),
+            term: self.term(),
+            vote: self.core.hard_state.vote,
+            leader: self.leader(),
+            last: self.last(),
+            durable: self.core.durable.index(),
+            commit: self.commit(),
+        }
+    }
+
+    /// This member.
+    #[must_use]
+    pub const fn id(&self) -> NodeId {
+        self.core.id()
+    }
+
+    /// The current role.
+    #[must_use]
+    pub const fn role(&self) -> RoleName {
+        match &self.role {
+            Role::Follower(_) => RoleName::Follower,
+            Role::PreCandidate(_) => RoleName::PreCandidate,
+            Role::Candidate(_) => RoleName::Candidate,
+            Role::Leader(_) => RoleName::Leader,
+        }
+    }
+
+    /// The current term.
+    #[must_use]
+    pub const fn term(&self) -> Term {
+        self.core.term()
+    }
+
+    /// The leader of the current term, if known.
+    #[must_use]
+    pub fn leader(&self) -> Option<NodeId> {
+        match &self.role {
+            Role::Follower(follower) => follower.leader(),
+            Role::PreCandidate(_) | Role::Candidate(_) => None,
+            Role::Leader(_) => Some(self.id()),
+        }
+    }
+
+    /// Whether this member leads, as far as it knows.
+    #[must_use]
+    pub const fn is_leader(&self) -> bool {
+        matches!(self.role, Role::Leader(_))
+    }
+
+    /// The last index known to be committed.
+    #[must_use]
+    pub const fn commit(&self) -> Index {
+        self.core.commit
+    }
+
+    /// The last entry of the log, durable or not.
+    #[must_use]
+    pub fn last(&self) -> EntryId {
+        self.core.trail.last()
+    }
+
+    /// The term of the entry at `index`; of index 0 it is zero. `None` beyond the log.
+    #[must_use]
+    pub fn term_at(&self, index: Index) -> Option<Term> {
+        self.core.trail.term_at(index)
+    }
+
+    /// The membership that counts.
+    #[must_use]
+    pub fn membership(&self) -> &Membership {
+        self.core.membership()
+    }
+
+    /// The other members, voters and learners.
+    pub fn peers(&self) -> impl Iterator<Item = NodeId> + '_ {
+        self.membership().members().filter(|&id| id != self.id())
+    }
+
+    fn advance(&mut self, now: Instant) {
+        self.core.now = self.core.now.max(now);
+    }
+
+    fn on_timeout(&mut self) -> Transition {
+        let core = &mut self.core;
+        match &mut self.role {
+            Role::Follower(follower) => follower.on_timeout(core),
+            Role::PreCandidate(pre_candidate) => pre_candidate.on_timeout(core),
+            Role::Candidate(candidate) => candidate.on_timeout(core),
+            Role::Leader(leader) => leader.on_timeout(core),
+        }
+    }
+
+    fn on_persisted(&mut self) -> Transition {
+        let core = &mut self.core;
+        core.release_held();
+        match &mut self.role {
+            Role::Follower(follower) => follower.on_persisted(core),
+            Role::PreCandidate(_) => {}
+            Role::Candidate(candidate) => return candidate.on_persisted(core),
+            Role::Leader(leader) => leader.maybe_commit(core),
+        }
+        Transition::Stay
+    }
+
+    fn on_disconnected(&mut self, peer: NodeId) -> Transition {
+        match &mut self.role {
+            Role::Follower(follower) => follower.on_disconnected(&mut self.core, peer),
+            Role::PreCandidate(_) | Role::Candidate(_) => {}
+            Role::Leader(leader) => leader.on_disconnected(&mut self.core, peer),
+        }
+        Transition::Stay
+    }
+
+    fn on_connected(&mut self, peer: NodeId) -> Transition {
+        let core = &mut self.core;
+        match &mut self.role {
+            Role::Follower(follower) => follower.on_connected(core),
+            Role::PreCandidate(pre_candidate) => pre_candidate.on_connected(core),
+            Role::Candidate(candidate) => candidate.on_connected(core, peer),
+            Role::Leader(leader) => leader.on_connected(core, peer),
+        }
+        Transition::Stay
+    }
+
+    /// The rules about terms (§5.1), which do not depend on the role, then the role's own handler.
+    fn receive(&mut self, envelope: Envelope) -> Transition {
+        let Envelope { from, to, term, message } = envelope;
+        if let Err(what) = self.check_message(from, to, term, &message) {
+            self.core.emit(Event::PeerMisbehaved { peer: from, what });
+            return Transition::Stay;
+        }
+        match message {
+            // Questions whose term is adopted only after the answer is clear, or never.
+            Message::PreVote { last } => {
+                self.on_pre_vote(from, term, last);
+                return Transition::Stay;
+            }
+            Message::PreVoteReply { asked, granted } => {
+                return self.on_pre_vote_reply(from, term, asked, granted);
+            }
+            Message::Vote { last } if self.core.term() <= term => {
+                self.on_vote(from, term, last);
+                return Transition::Stay;
+            }
+            Message::Append(_)
+            | Message::AppendAccepted { .. }
+            | Message::AppendRejected { .. }
+            | Message::Heartbeat { .. }
+            | Message::HeartbeatReply { .. }
+            | Message::Vote { .. }
+            | Message::VoteReply { .. }
+            | Message::ReadIndex { .. }
+            | Message::ReadIndexReply { .. }
+            | Message::HigherTerm => {}
+        }
+        if term < self.core.term() {
+            self.on_lower_term(from, term, &message);
+            return Transition::Stay;
+        }
+        self.adopt_higher_term(from, term);
+        assert_eq!(self.core.term(), term, "the term rules let a message through");
+        self.on_message(from, message)
+    }
+
+    /// A message of the current term.
+    fn on_message(&mut self, from: NodeId, message: Message) -> Transition {
+        match message {
+            Message::Append(append) => self.on_append(from, &append),
+            Message::Heartbeat { commit, round } => {
+                let follower = Self::follower_of(&mut self.role, &mut self.core, from);
+                follower.on_leader_heard(&mut self.core);
+                follower.on_heartbeat(&mut self.core, commit, round);
+            }
+            Message::VoteReply { granted } => {
+                return match &mut self.role {
+                    Role::Candidate(candidate) => {
+                        candidate.on_vote_reply(&mut self.core, from, granted)
+                    }
+                    // The election is over.
+                    Role::Follower(_) | Role::PreCandidate(_) | Role::Leader(_) => Transition::Stay,
+                };
+            }
+            Message::ReadIndexReply { ticket, index } => match &mut self.role {
+                Role::Follower(follower) if follower.leader() == Some(from) => {
+                    follower.on_read_index_reply(&mut self.core, ticket, index);
+                }
+                Role::Follower(_)
+                | Role::PreCandidate(_)
+                | Role::Candidate(_)
+                | Role::Leader(_) => self.ignore(from, IgnoreReason::Role),
+            },
+            Message::AppendAccepted { .. }
+            | Message::AppendRejected { .. }
+            | Message::HeartbeatReply { .. }
+            | Message::ReadIndex { .. } => match &mut self.role {
+                Role::Leader(leader) => leader.on_message(&mut self.core, from, &message),
+                Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => {
+                    self.ignore(from, IgnoreReason::Role);
+                }
+            },
+            // Its term was the message, and is adopted.
+            Message::HigherTerm => {}
+            Message::PreVote { .. } | Message::PreVoteReply { .. } | Message::Vote { .. } => {
+                unreachable!("questions about votes are answered before")
+            }
+        }
+        Transition::Stay
+    }
+
+    /// Entries from the leader of the current term.
+    fn on_append(&mut self, from: NodeId, append: &Append) {
+        let follower = Self::follower_of(&mut self.role, &mut self.core, from);
+        follower.on_leader_heard(&mut self.core);
+        follower.on_append(&mut self.core, append);
+    }
+
+    /// This member as a follower of `leader`, who leads the current term.
+    fn follower_of<'a>(role: &'a mut Role, core: &mut Core, leader: NodeId) -> &'a mut Follower {
+        let known = match &*role {
+            Role::Follower(follower) => follower.leader(),
+            Role::PreCandidate(_) | Role::Candidate(_) => None,
+            Role::Leader(_) => Some(core.id()),
+        };
+        // Proof of lost safety: to go on would destroy more.
+        assert!(
+            known.is_none_or(|known| known == leader),
+            "two leaders in term {}: {known:?} and {leader}",
+            core.term(),
+        );
+        if known.is_none() {
+            Self::follow(role, core, core.term(), Some(leader));
+        }
+        let Role::Follower(follower) = role else { unreachable!("this member follows now") };
+        follower
+    }
+
+    /// An answer to a pre-vote. The voter's term may be lower, since it adopted nothing; a refusal may
+    /// teach a higher one.
+    fn on_pre_vote_reply(
+        &mut self,
+        from: NodeId,
+        term: Term,
+        asked: Term,
+        granted: Verdict,
+    ) -> Transition {
+        let is_asking = matches!(self.role, Role::PreCandidate(_));
+        if self.core.term() < term {
+            self.adopt_higher_term(from, term);
+            if let Role::Follower(follower) = &mut self.role
+                && is_asking
+                && self.core.can_campaign()
+            {
+                // Asks again soon: it was behind, that is all it learned.
+                let interval = self.core.config.heartbeat_interval;
+                follower.election_due = self.core.draw_due(interval / 2, interval);
+            }
+            return Transition::Stay;
+        }
+        match &mut self.role {
+            Role::PreCandidate(pre_candidate) => {
+                pre_candidate.on_pre_vote_reply(&mut self.core, from, asked, granted)
+            }
+            // The question is no longer open.
+            Role::Follower(_) | Role::Candidate(_) | Role::Leader(_) => Transition::Stay,
+        }
+    }
+
+    /// A message of a lower term changes nothing here, but its sender may be stuck without an answer.
+    fn on_lower_term(&mut self, from: NodeId, term: Term, message: &Message) {
+        match message {
+            // A deposed leader or a candidate that is late.
+            Message::Append(_) | Message::Heartbeat { .. } | Message::Vote { .. } => {
+                self.core.send_at_once(from, Message::HigherTerm);
+            }
+            Message::AppendAccepted { .. }
+            | Message::AppendRejected { .. }
+            | Message::HeartbeatReply { .. }
+            | Message::PreVote { .. }
+            | Message::PreVoteReply { .. }
+            | Message::VoteReply { .. }
+            | Message::ReadIndex { .. }
+            | Message::ReadIndexReply { .. }
+            | Message::HigherTerm => {}
+        }
+        self.ignore(from, IgnoreReason::LowerTerm { term });
+    }
+
+    /// A higher term ends whatever this member was doing in its own (§5.1).
+    pub(crate) fn adopt_higher_term(&mut self, from: NodeId, term: Term) {
+        let own = self.core.term();
+        if term <= own {
+            return;
+        }
+        self.core.emit(Event::TermRaised { from, term });
+        if self.is_leader() {
+            let cause = StepDownCause::HigherTerm { from };
+            self.core.emit(Event::SteppedDown { term: own, cause });
+        }
+        self.perform(Transition::Follow { term, leader: None });
+    }
+
+    fn ignore(&mut self, from: NodeId, reason: IgnoreReason) {
+        self.core.emit(Event::MessageIgnored { from, reason });
+    }
+
+    /// Changes the role, and again as long as the new role wishes so.
+    pub(crate) fn perform(&mut self, wish: Transition) {
+        let mut wish = wish;
+        while wish != Transition::Stay {
+            wish = self.transition(wish);
+        }
+    }
+
+    /// The only place where roles change, but for [`Raft::follow`], which it shares with the
+    /// recognition of a leader.
+    fn transition(&mut self, wish: Transition) -> Transition {
+        let core = &mut self.core;
+        match wish {
+            Transition::Stay => Transition::Stay,
+            Transition::Follow { term, leader } => {
+                Self::follow(&mut self.role, core, term, leader);
+                Transition::Stay
+            }
+            Transition::PreCampaign(cause) => {
+                assert!(core.can_campaign(), "only voters campaign");
+                assert!(!matches!(self.role, Role::Leader(_)), "a leader need not campaign");
+                core.emit(Event::BecamePreCandidate { term: core.term(), cause });
+                let pre_candidate = PreCandidate::new(core);
+                let next = pre_candidate.wish(core);
+                self.role = Role::PreCandidate(pre_candidate);
+                next
+            }
+            Transition::Campaign => {
+                assert!(core.can_campaign(), "only voters campaign");
+                assert!(
+                    matches!(self.role, Role::PreCandidate(_)),
+                    "a candidacy follows a quorum of pre-votes"
+                );
+                let term = core.term().next();
+                core.set_hard_state(HardState { term, vote: Some(core.id()) });
+                core.emit(Event::BecameCandidate { term });
+                self.role = Role::Candidate(Candidate::new(core));
+                core.count_candidacy();
+                Transition::Stay
+            }
+            Transition::Lead => {
+                assert!(matches!(self.role, Role::Candidate(_)), "only a candidate is elected");
+                assert!(core.is_hard_state_durable(), "an election is won by durable votes");
+                core.pace = Pace::Patient;
+                core.emit(Event::BecameLeader { term: core.term() });
+                self.role = Role::Leader(Leader::new(core));
+                Transition::Stay
+            }
+        }
+    }
+
+    /// Becomes a follower. The vote is kept unless the term rises; a follower without a new leader
+    /// keeps its timer, so that nobody can hold it off by raising terms.
+    fn follow(role: &mut Role, core: &mut Core, term: Term, leader: Option<NodeId>) {
+        assert!(core.term() <= term, "the term never falls");
+        if core.term() < term {
+            core.set_hard_state(HardState { term, vote: None });
+        }
+        let election_due = match role {
+            Role::Follower(follower) => follower.election_due,
+            Role::PreCandidate(_) | Role::Candidate(_) | Role::Leader(_) if core.can_campaign() => {
+                core.draw_candidacy_due()
+            }
+            Role::PreCandidate(_) | Role::Candidate(_) | Role::Leader(_) => Instant::NEVER,
+        };
+        core.emit(Event::BecameFollower { term, leader });
+        *role = Role::Follower(Follower::new(leader, core.now, election_due));
+    }
+
+    /// Whether a correct member of this cluster could have sent this. Past this point the message is
+    /// trusted in its form, though not in being timely.
+    fn check_message(
+        &self,
+        from: NodeId,
+        to: NodeId,
+        term: Term,
+        message: &Message,
+    ) -> Result<(), Misbehaviour> {
+        if to != self.id() || from == self.id() {
+            return Err(Misbehaviour::Misrouted);
+        }
+        if NUMBER_MAX < term.value() {
+            return Err(Misbehaviour::NumberTooLarge);
+        }
+        match message {
+            Message::Append(append) => append::check(term, append),
+            Message::PreVote { last } | Message::Vote { last } => append::check_entry(term, *last),
+            Message::AppendRejected { refused, hint } => {
+                append::check_number(refused.value())?;
+                append::check_entry(term, *hint)
+            }
+            Message::AppendAccepted { matched: index }
+            | Message::Heartbeat { commit: index, .. }
+            | Message::ReadIndexReply { index, .. } => append::check_number(index.value()),
+            Message::PreVoteReply { asked, granted: Verdict::Granted } if *asked <= term => {
+                Err(Misbehaviour::GrantImpossible)
+            }
+            Message::PreVoteReply { asked, .. } => append::check_number(asked.value()),
+            Message::HeartbeatReply { .. }
+            | Message::VoteReply { .. }
+            | Message::ReadIndex { .. }
+            | Message::HigherTerm => Ok(()),
+        }
+    }
+}

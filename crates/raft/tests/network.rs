@@ -1,0 +1,286 @@
+//! Random faults, then healing: the promises of Raft must hold at every moment, and the cluster must
+//! elect a leader and converge once the faults end.
+//!
+//! A run is its seed. A failure names it.
+
+mod rig;
+
+use std::time::Duration;
+
+use quorate_raft::{Input, Instant, Message, NodeId, RoleName};
+
+use rig::checker::Checker;
+use rig::{Cluster, node};
+
+/// SplitMix64, as in the core.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^= mixed >> 31;
+        usize::try_from(mixed % u64::try_from(sides).expect("few sides")).expect("few sides")
+    }
+
+    fn pick(&mut self, ids: &[NodeId]) -> NodeId {
+        ids[self.roll(ids.len())]
+    }
+}
+
+/// Names the seed of a failing run.
+struct Seed(u64);
+
+impl Drop for Seed {
+    #[expect(clippy::print_stderr, reason = "a failure names its seed")]
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("the failing seed is {}", self.0);
+        }
+    }
+}
+
+const STEPS: usize = 400;
+
+/// What kind of faults a run has.
+struct Weather {
+    /// Of a hundred messages, how many are lost.
+    loss: usize,
+    /// Whether members crash.
+    crashes: usize,
+    /// Whether the network falls apart.
+    partitions: usize,
+    /// How seldom a deadline comes before the messages under way.
+    haste: usize,
+}
+
+/// How much the runs of a test achieved: a test in which nothing happens proves nothing.
+#[derive(Debug, Default)]
+struct Achieved {
+    committed: usize,
+    served: u64,
+    elections: u64,
+}
+
+fn run(voters: u64, seed: u64, achieved: &mut Achieved) {
+    let guard = Seed(seed);
+    let mut dice = Dice(seed.wrapping_mul(7919) + voters);
+    let mut cluster = Cluster::new(voters, seed);
+    let all: Vec<NodeId> = (1..=voters).map(node).collect();
+    // Each seed has its own kind of weather.
+    let weather = Weather {
+        loss: [0, 5, 20][dice.roll(3)],
+        crashes: dice.roll(3),
+        partitions: dice.roll(2),
+        haste: 1 + dice.roll(8),
+    };
+    if dice.roll(3) != 0 {
+        cluster.elect(1 + voters / 2);
+    }
+    for step in 0..STEPS {
+        fault_or_work(&mut cluster, &mut dice, &all, &weather);
+        if step % 16 == 0 {
+            Checker::check_logs(&cluster.members);
+        }
+    }
+    achieved.committed += cluster.checker.committed.len();
+    heal(&mut cluster, &all);
+    Checker::check_logs(&cluster.members);
+    achieved.served += cluster.checker.served;
+    achieved.elections += cluster.raft(all[0]).term().value();
+    drop(guard);
+}
+
+/// One thing happens.
+fn fault_or_work(cluster: &mut Cluster, dice: &mut Dice, all: &[NodeId], weather: &Weather) {
+    let id = dice.pick(all);
+    let other = dice.pick(all);
+    match dice.roll(100) {
+        0..55 if !cluster.network.is_empty() => deliver(cluster, dice, weather.loss),
+        0..76 if cluster.is_up(id) => {
+            let count = 1 + dice.roll(3);
+            cluster.persist(id, count);
+        }
+        76..82 => {
+            let count = u64::try_from(1 + dice.roll(4)).expect("small");
+            let id = if dice.roll(4) == 0 { id } else { cluster.leader().unwrap_or(id) };
+            cluster.propose(id, count);
+        }
+        82..85 => {
+            cluster.read(id);
+        }
+        85..91 if cluster.network.is_empty() || dice.roll(weather.haste) == 0 => {
+            // Mostly the earliest deadline, at times a fast clock.
+            if dice.roll(6) == 0 && cluster.is_up(id) {
+                if cluster.raft(id).deadline() < Instant::NEVER {
+                    cluster.time_out(id);
+                }
+            } else if let Some((_, id)) = cluster.next_deadline() {
+                cluster.time_out(id);
+            }
+        }
+        91 if 0 < weather.crashes && cluster.is_up(id) => {
+            let kept = dice.roll(4);
+            cluster.crash(id, kept);
+        }
+        92..95 if !cluster.is_up(id) => cluster.start(id),
+        95 if 0 < weather.partitions => {
+            let (left, right) = all.iter().partition(|_| dice.roll(2) == 0);
+            cluster.partition(&[left, right]);
+        }
+        96..98 => cluster.cut.clear(),
+        98 if id != other => cluster.input(id, Input::Disconnected(other)),
+        99 if id != other => cluster.input(id, Input::Connected(other)),
+        _ => {}
+    }
+}
+
+/// Some message arrives, is lost, or arrives and stays under way.
+fn deliver(cluster: &mut Cluster, dice: &mut Dice, loss: usize) {
+    // Mostly in order.
+    let newest = cluster.network.len();
+    let place = if dice.roll(4) == 0 { dice.roll(newest) } else { dice.roll(newest.min(4)) };
+    match dice.roll(100) {
+        percent if percent < loss => {
+            cluster.network.remove(place);
+        }
+        percent if percent < loss + 10 => {
+            let packet = cluster.network[place].clone();
+            cluster.deliver(packet);
+        }
+        _ => cluster.deliver_at(place),
+    }
+}
+
+/// The faults end: one leader, equal logs, new entries committed, reads served.
+fn heal(cluster: &mut Cluster, all: &[NodeId]) {
+    cluster.cut.clear();
+    for &id in all {
+        if !cluster.is_up(id) {
+            cluster.start(id);
+        }
+    }
+    cluster.settle();
+    let mut is_proposed = false;
+    let end = cluster.now.after(Duration::from_secs(60));
+    while cluster.now < end {
+        cluster.advance(Duration::from_millis(100));
+        is_proposed = is_proposed || cluster.leader().is_some_and(|id| cluster.propose(id, 1));
+        cluster.settle();
+        if is_proposed && is_converged(cluster, all) {
+            let served = cluster.checker.served;
+            for &id in all {
+                cluster.read(id);
+            }
+            cluster.settle();
+            let all_count = u64::try_from(all.len()).expect("few");
+            assert!(served + all_count <= cluster.checker.served, "every member serves its read");
+            return;
+        }
+    }
+    panic!("no convergence within a minute: {:?}", status(cluster, all));
+}
+
+fn is_converged(cluster: &Cluster, all: &[NodeId]) -> bool {
+    let leaders = all.iter().filter(|&&id| cluster.raft(id).role() == RoleName::Leader);
+    let last = cluster.raft(all[0]).last();
+    leaders.count() == 1
+        && all.iter().all(|&id| {
+            let raft = cluster.raft(id);
+            raft.last() == last && raft.commit() == last.index && raft.leader() == cluster.leader()
+        })
+}
+
+fn status(cluster: &Cluster, all: &[NodeId]) -> Vec<quorate_raft::Status> {
+    all.iter().map(|&id| cluster.raft(id).status()).collect()
+}
+
+#[test]
+fn three_members_survive_everything() {
+    let mut achieved = Achieved::default();
+    for seed in 0..1_500 {
+        run(3, seed, &mut achieved);
+    }
+    assert!(5_000 < achieved.committed, "{achieved:?}");
+    assert!(5_000 < achieved.served, "{achieved:?}");
+}
+
+#[test]
+fn five_members_survive_everything() {
+    let mut achieved = Achieved::default();
+    for seed in 0..700 {
+        run(5, seed, &mut achieved);
+    }
+    assert!(1_000 < achieved.committed, "{achieved:?}");
+    assert!(3_000 < achieved.served, "{achieved:?}");
+}
+
+#[test]
+fn even_and_single_memberships_survive_too() {
+    let mut achieved = Achieved::default();
+    for seed in 0..150 {
+        for voters in [1, 2, 4] {
+            run(voters, seed, &mut achieved);
+        }
+    }
+    assert!(1_000 < achieved.committed, "{achieved:?}");
+}
+
+/// Fresh members with an election timeout of one to two seconds and messages that take one
+/// millisecond find a leader long before any election timeout.
+#[test]
+fn a_fresh_cluster_elects_within_tens_of_milliseconds() {
+    let mut slowest = Duration::ZERO;
+    for seed in 0..300 {
+        let mut cluster = Cluster::new(3, seed);
+        while cluster.leader().is_none() {
+            let (deadline, id) = cluster.next_deadline().expect("members run");
+            let message_at = cluster.now.after(Duration::from_millis(1));
+            if cluster.network.is_empty() || deadline < message_at {
+                cluster.now = cluster.now.max(deadline);
+                cluster.input(id, Input::Timeout);
+            } else {
+                cluster.now = message_at;
+                for _ in 0..cluster.network.len() {
+                    cluster.deliver_at(0);
+                }
+            }
+            for id in cluster.up() {
+                let count = cluster.members[&id].queue.len();
+                cluster.persist(id, count);
+            }
+        }
+        slowest = slowest.max(cluster.now.since_origin());
+    }
+    assert!(slowest < Duration::from_millis(400), "the slowest took {slowest:?}");
+}
+
+/// A member that was away, with pre-votes only, disturbs nobody when it comes back.
+#[test]
+fn a_member_that_comes_back_disturbs_nobody() {
+    for seed in 0..100 {
+        let mut cluster = Cluster::new(3, seed);
+        cluster.elect(1);
+        let term = cluster.raft(node(1)).term();
+        cluster.partition(&[vec![node(1), node(2)], vec![node(3)]]);
+        cluster.advance(Duration::from_secs(10));
+        cluster.cut.clear();
+        cluster.advance(Duration::from_secs(10));
+        assert_eq!(cluster.leader(), Some(node(1)));
+        assert_eq!(cluster.raft(node(3)).term(), term);
+    }
+}
+
+/// A leader that nobody hears gives up by itself, within two election timeouts.
+#[test]
+fn a_lonely_leader_steps_down() {
+    let mut cluster = Cluster::new(3, 5);
+    cluster.elect(1);
+    cluster.drop_packets(|envelope| !matches!(envelope.message, Message::Heartbeat { .. }));
+    cluster.partition(&[vec![node(1)], vec![node(2), node(3)]]);
+    cluster.advance(Duration::from_secs(4));
+    assert!(!cluster.raft(node(1)).is_leader());
+    assert!(cluster.leader().is_some(), "the others have elected one of them");
+}

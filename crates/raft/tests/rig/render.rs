@@ -1,0 +1,168 @@
+//! Messages, writes and events as people read them.
+
+use quorate_raft::{
+    Append, CampaignCause, Envelope, Event, IgnoreReason, Message, Misbehaviour, NodeId,
+    ProbeCause, Refusal, Run, Source, StepDownCause, Verdict, Write,
+};
+
+fn runs(runs: &[Run]) -> String {
+    let runs: Vec<String> = runs.iter().map(|run| format!("{}x@{}", run.count, run.term)).collect();
+    runs.join(" ")
+}
+
+fn append(append: &Append) -> String {
+    let entries = if append.runs.is_empty() {
+        "no entries".to_owned()
+    } else {
+        format!("entries {}", runs(&append.runs))
+    };
+    format!("append after {}, {entries}, commit {}", append.previous, append.commit)
+}
+
+fn verdict(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Granted => "granted",
+        Verdict::Refused => "refused",
+    }
+}
+
+fn message(message: &Message) -> String {
+    match message {
+        Message::Append(content) => append(content),
+        Message::AppendAccepted { matched } => format!("accepted up to {matched}"),
+        Message::AppendRejected { refused, hint } => format!("rejected {refused}, hint {hint}"),
+        Message::Heartbeat { commit, round } => {
+            format!("heartbeat, commit {commit}, round {round}")
+        }
+        Message::HeartbeatReply { round } => format!("heartbeat reply, round {round}"),
+        Message::PreVote { last } => format!("pre-vote? last entry {last}"),
+        Message::PreVoteReply { asked, granted } => {
+            format!("pre-vote for term {asked} {}", verdict(*granted))
+        }
+        Message::Vote { last } => format!("vote? last entry {last}"),
+        Message::VoteReply { granted } => format!("vote {}", verdict(*granted)),
+        // Tickets begin at random numbers.
+        Message::ReadIndex { .. } => "read index?".to_owned(),
+        Message::ReadIndexReply { index, .. } => format!("read index {index}"),
+        Message::HigherTerm => "higher term".to_owned(),
+    }
+}
+
+pub fn envelope(envelope: &Envelope) -> String {
+    let Envelope { from, to, term, message: content } = envelope;
+    format!("{from} > to {to}, term {term}: {}", message(content))
+}
+
+pub fn received(envelope: &Envelope) -> String {
+    format!("from {}, term {}: {}", envelope.from, envelope.term, message(&envelope.message))
+}
+
+pub fn write(write: &Write) -> String {
+    let mut parts = Vec::new();
+    if let Some(hard_state) = write.hard_state {
+        let vote = hard_state.vote.map_or("nobody".to_owned(), |id| id.to_string());
+        parts.push(format!("term {}, vote for {vote}", hard_state.term));
+    }
+    if let Some(entries) = &write.entries {
+        let source = match entries.source {
+            Source::Proposal => "proposed",
+            Source::TermStart => "term start",
+            Source::Received => "received",
+        };
+        parts.push(format!("entries from {}: {} ({source})", entries.first, runs(&entries.runs)));
+    }
+    format!("write {}", parts.join("; "))
+}
+
+fn leader(leader: Option<NodeId>) -> String {
+    leader.map_or("nobody yet".to_owned(), |leader| leader.to_string())
+}
+
+pub fn event(event: &Event) -> String {
+    match event {
+        Event::BecameLeader { term } => format!("leads term {term}"),
+        Event::BecameFollower { term, leader: l } => {
+            format!("follows {} in term {term}", leader(*l))
+        }
+        Event::BecamePreCandidate { term, cause } => {
+            let cause = match cause {
+                CampaignCause::NoLeader => "no leader is known".to_owned(),
+                CampaignCause::LeaderSilent { leader } => format!("leader {leader} is silent"),
+                CampaignCause::LeaderDisconnected { leader } => {
+                    format!("the connection to leader {leader} broke")
+                }
+            };
+            format!("asks for pre-votes in term {term}: {cause}")
+        }
+        Event::BecameCandidate { term } => format!("stands for election in term {term}"),
+        Event::TermRaised { from, term } => format!("learns of term {term} from {from}"),
+        Event::SteppedDown { term, cause } => {
+            let cause = match cause {
+                StepDownCause::HigherTerm { from } => format!("{from} has a higher term"),
+                StepDownCause::QuorumLost => "no quorum was heard".to_owned(),
+            };
+            format!("leads term {term} no longer: {cause}")
+        }
+        Event::VoteGranted { candidate, term } => {
+            format!("gives its vote of term {term} to {candidate}")
+        }
+        Event::VoteRefused { candidate, reason } => {
+            format!("refuses {candidate} a vote: {}", refusal(*reason))
+        }
+        Event::PreVoteGranted { candidate } => format!("would vote for {candidate}"),
+        Event::PreVoteRefused { candidate, reason } => {
+            format!("would not vote for {candidate}: {}", refusal(*reason))
+        }
+        Event::Truncated { first, last } => format!("removes its entries {first} to {last}"),
+        Event::AppendRefused { previous, hint } => {
+            format!("has no entry {previous}; may agree up to {hint}")
+        }
+        Event::PeerProbed { peer, next, cause } => {
+            let cause = match cause {
+                ProbeCause::Rejected { refused } => format!("it refused {refused}"),
+                ProbeCause::NoProgress => "it makes no progress".to_owned(),
+                ProbeCause::Connection => "its connection is another".to_owned(),
+            };
+            format!("probes {peer} from {next}: {cause}")
+        }
+        Event::PeerReplicates { peer, matched } => format!("streams to {peer} from {matched} on"),
+        Event::MessageIgnored { from, reason } => {
+            let reason = match reason {
+                IgnoreReason::LowerTerm { term } => format!("its term {term} is over"),
+                IgnoreReason::Stale => "it answers nothing that is open".to_owned(),
+                IgnoreReason::NotAMember => "it is not a member".to_owned(),
+                IgnoreReason::Role => "not in this role".to_owned(),
+            };
+            format!("ignores {from}: {reason}")
+        }
+        Event::PeerMisbehaved { peer, what } => {
+            format!("{peer} misbehaves: {}", misbehaviour(*what))
+        }
+    }
+}
+
+fn refusal(refusal: Refusal) -> String {
+    match refusal {
+        Refusal::LeaderAlive { leader } => format!("leader {leader} is alive"),
+        Refusal::VotedFor { candidate } => format!("the vote went to {candidate}"),
+        Refusal::LogBehind { theirs, ours } => format!("its log ends at {theirs}, ours at {ours}"),
+        Refusal::TermBehind { ours } => format!("term {ours} is reached already"),
+    }
+}
+
+fn misbehaviour(what: Misbehaviour) -> &'static str {
+    match what {
+        Misbehaviour::Misrouted => "a message for someone else",
+        Misbehaviour::NumberTooLarge => "an impossible number",
+        Misbehaviour::RunEmpty => "a run without entries",
+        Misbehaviour::TermsFall => "entry terms fall",
+        Misbehaviour::TermAboveSender => "an entry of a term above its own",
+        Misbehaviour::PositionImpossible => "an impossible position",
+        Misbehaviour::MembershipInvalid => "an impossible membership",
+        Misbehaviour::AckBeyondSent => "it acknowledges what was never sent",
+        Misbehaviour::HintImpossible => "an impossible hint",
+        Misbehaviour::CommitBeyondLog => "a commit index beyond what was acknowledged",
+        Misbehaviour::RoundUnknown => "a round that never began",
+        Misbehaviour::GrantImpossible => "a grant for a term that is over",
+    }
+}

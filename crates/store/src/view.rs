@@ -1,0 +1,109 @@
+//! The readers' side.
+
+use std::sync::Arc;
+
+use quorate_proto::etcdserverpb::{RangeRequest, RangeResponse, TxnRequest, TxnResponse};
+
+use crate::range::{get, is_get, range};
+use crate::shared::{Moment, Shared, Status};
+use crate::{Error, txn};
+
+/// Reads a store from any thread, while its owner applies.
+#[derive(Clone, Debug)]
+pub struct Reader {
+    shared: Arc<Shared>,
+}
+
+impl Reader {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
+    /// Answers a read at the current revision.
+    ///
+    /// # Errors
+    /// If its revision is compacted or has not happened, or its sorting does not exist.
+    pub fn range(&self, request: &RangeRequest) -> Result<RangeResponse, Error> {
+        if !is_get(request) {
+            return self.view().range(request);
+        }
+        // One key is read under one lock, so there is nothing to pin.
+        let versions = self.shared.read();
+        get(|key, revision| versions.tree.at(key, revision), &versions.status, request)
+    }
+
+    /// Answers a transaction that [only reads](crate::is_read_only), at the current revision.
+    ///
+    /// # Errors
+    /// As [`range`](Self::range), and [`Error::WritesInRead`] if it does not only read.
+    pub fn txn(&self, request: &TxnRequest) -> Result<TxnResponse, Error> {
+        self.view().txn(request)
+    }
+
+    /// Pins the current revision. Costs the same whatever the store holds.
+    pub fn view(&self) -> View {
+        View { status: self.shared.pin(), shared: Arc::clone(&self.shared) }
+    }
+
+    /// The current revision.
+    pub fn revision(&self) -> i64 {
+        self.status().revision
+    }
+
+    /// The oldest revision that can be read; -1 before the first compaction.
+    pub fn compacted(&self) -> i64 {
+        self.status().compacted
+    }
+
+    /// The numbers of the store, all of one moment.
+    pub fn status(&self) -> Status {
+        self.shared.read().status
+    }
+}
+
+/// The store as it stood when the view was made, with all the history that it had then. While the view
+/// lives, compactions free nothing that it can read; so it should not live for long.
+#[derive(Debug)]
+pub struct View {
+    shared: Arc<Shared>,
+    status: Status,
+}
+
+impl View {
+    /// Answers a read.
+    ///
+    /// # Errors
+    /// If its revision was compacted or had not happened when the view was made, or its sorting does
+    /// not exist.
+    pub fn range(&self, request: &RangeRequest) -> Result<RangeResponse, Error> {
+        range(&self.moment(), request)
+    }
+
+    /// Answers a transaction that [only reads](crate::is_read_only).
+    ///
+    /// # Errors
+    /// As [`range`](Self::range), and [`Error::WritesInRead`] if it does not only read.
+    pub fn txn(&self, request: &TxnRequest) -> Result<TxnResponse, Error> {
+        txn::read(&self.moment(), request)
+    }
+
+    /// The revision that was current.
+    pub fn revision(&self) -> i64 {
+        self.status.revision
+    }
+
+    /// The numbers of the store as they were.
+    pub fn status(&self) -> Status {
+        self.status
+    }
+
+    fn moment(&self) -> Moment<'_> {
+        Moment { shared: &self.shared, status: self.status }
+    }
+}
+
+impl Drop for View {
+    fn drop(&mut self) {
+        self.shared.unpin(self.status.compacted);
+    }
+}
