@@ -31,6 +31,7 @@ mod quorum;
 mod raft;
 mod read;
 mod ready;
+mod receive;
 mod replicate;
 mod rng;
 mod trail;

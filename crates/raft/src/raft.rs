@@ -1,19 +1,19 @@
-//! The member: takes inputs, applies the rules that do not depend on the role, and changes roles.
+//! The member: takes inputs, hands out what is to be done, and changes roles.
 //!
-//! Every input goes the same way: the rules about terms (here, once), then the role's handler, which
-//! returns the [`Transition`] it wishes, then [`Raft::perform`], which alone changes roles.
+//! Every input goes the same way: for a message the rules about terms (`receive.rs`), then the role's
+//! handler, which returns the [`Transition`] it wishes, then [`Raft::perform`], which alone changes
+//! roles.
 
-use crate::append;
 use crate::candidate::{Candidate, PreCandidate};
 use crate::common::{Core, Outbox, Pace};
-use crate::config::{NUMBER_MAX, RestoreError, check_restored};
+use crate::config::{RestoreError, check_restored};
 use crate::durable::{Confirmation, Durable};
-use crate::event::{CampaignCause, Event, IgnoreReason, Misbehaviour, StepDownCause};
+use crate::event::{CampaignCause, Event};
 use crate::follower::Follower;
 use crate::invariants;
 use crate::leader::Leader;
 use crate::membership::{Membership, Memberships};
-use crate::message::{Append, Envelope, Message, ReadTicket, Verdict};
+use crate::message::{Envelope, ReadTicket};
 use crate::read::LocalReads;
 use crate::ready::{
     Config, HardState, Input, ProposeError, Proposed, Ready, Restored, RoleName, Sizes, Source,
@@ -325,187 +325,6 @@ impl Raft {
         Transition::Stay
     }
 
-    /// The rules about terms (§5.1), which do not depend on the role, then the role's own handler.
-    fn receive(&mut self, envelope: Envelope) -> Transition {
-        let Envelope { from, to, term, message } = envelope;
-        if let Err(what) = self.check_message(from, to, term, &message) {
-            self.core.emit(Event::PeerMisbehaved { peer: from, what });
-            return Transition::Stay;
-        }
-        match message {
-            // Questions whose term is adopted only after the answer is clear, or never.
-            Message::PreVote { last } => {
-                self.on_pre_vote(from, term, last);
-                return Transition::Stay;
-            }
-            Message::PreVoteReply { asked, granted } => {
-                return self.on_pre_vote_reply(from, term, asked, granted);
-            }
-            Message::Vote { last } if self.core.term() <= term => {
-                self.on_vote(from, term, last);
-                return Transition::Stay;
-            }
-            Message::Append(_)
-            | Message::AppendAccepted { .. }
-            | Message::AppendRejected { .. }
-            | Message::Heartbeat { .. }
-            | Message::HeartbeatReply { .. }
-            | Message::Vote { .. }
-            | Message::VoteReply { .. }
-            | Message::ReadIndex { .. }
-            | Message::ReadIndexReply { .. }
-            | Message::HigherTerm => {}
-        }
-        if term < self.core.term() {
-            self.on_lower_term(from, term, &message);
-            return Transition::Stay;
-        }
-        self.adopt_higher_term(from, term);
-        assert_eq!(self.core.term(), term, "the term rules let a message through");
-        self.on_message(from, message)
-    }
-
-    /// A message of the current term.
-    fn on_message(&mut self, from: NodeId, message: Message) -> Transition {
-        match message {
-            Message::Append(append) => self.on_append(from, &append),
-            Message::Heartbeat { commit, round } => {
-                let follower = Self::follower_of(&mut self.role, &mut self.core, from);
-                follower.on_leader_heard(&mut self.core);
-                follower.on_heartbeat(&mut self.core, commit, round);
-            }
-            Message::VoteReply { granted } => {
-                return match &mut self.role {
-                    Role::Candidate(candidate) => {
-                        candidate.on_vote_reply(&mut self.core, from, granted)
-                    }
-                    // The election is over.
-                    Role::Follower(_) | Role::PreCandidate(_) | Role::Leader(_) => Transition::Stay,
-                };
-            }
-            Message::ReadIndexReply { ticket, index } => match &mut self.role {
-                Role::Follower(follower) if follower.leader() == Some(from) => {
-                    follower.on_read_index_reply(&mut self.core, ticket, index);
-                }
-                Role::Follower(_)
-                | Role::PreCandidate(_)
-                | Role::Candidate(_)
-                | Role::Leader(_) => self.ignore(from, IgnoreReason::Role),
-            },
-            Message::AppendAccepted { .. }
-            | Message::AppendRejected { .. }
-            | Message::HeartbeatReply { .. }
-            | Message::ReadIndex { .. } => match &mut self.role {
-                Role::Leader(leader) => leader.on_message(&mut self.core, from, &message),
-                Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => {
-                    self.ignore(from, IgnoreReason::Role);
-                }
-            },
-            // Its term was the message, and is adopted.
-            Message::HigherTerm => {}
-            Message::PreVote { .. } | Message::PreVoteReply { .. } | Message::Vote { .. } => {
-                unreachable!("questions about votes are answered before")
-            }
-        }
-        Transition::Stay
-    }
-
-    /// Entries from the leader of the current term.
-    fn on_append(&mut self, from: NodeId, append: &Append) {
-        let follower = Self::follower_of(&mut self.role, &mut self.core, from);
-        follower.on_leader_heard(&mut self.core);
-        follower.on_append(&mut self.core, append);
-    }
-
-    /// This member as a follower of `leader`, who leads the current term.
-    fn follower_of<'a>(role: &'a mut Role, core: &mut Core, leader: NodeId) -> &'a mut Follower {
-        let known = match &*role {
-            Role::Follower(follower) => follower.leader(),
-            Role::PreCandidate(_) | Role::Candidate(_) => None,
-            Role::Leader(_) => Some(core.id()),
-        };
-        // Proof of lost safety: to go on would destroy more.
-        assert!(
-            known.is_none_or(|known| known == leader),
-            "two leaders in term {}: {known:?} and {leader}",
-            core.term(),
-        );
-        if known.is_none() {
-            Self::follow(role, core, core.term(), Some(leader));
-        }
-        let Role::Follower(follower) = role else { unreachable!("this member follows now") };
-        follower
-    }
-
-    /// An answer to a pre-vote. The voter's term may be lower, since it adopted nothing; a refusal may
-    /// teach a higher one.
-    fn on_pre_vote_reply(
-        &mut self,
-        from: NodeId,
-        term: Term,
-        asked: Term,
-        granted: Verdict,
-    ) -> Transition {
-        let is_asking = matches!(self.role, Role::PreCandidate(_));
-        if self.core.term() < term {
-            self.adopt_higher_term(from, term);
-            if let Role::Follower(follower) = &mut self.role
-                && is_asking
-                && self.core.can_campaign()
-            {
-                // Asks again soon: it was behind, that is all it learned.
-                let interval = self.core.config.heartbeat_interval;
-                follower.election_due = self.core.draw_due(interval / 2, interval);
-            }
-            return Transition::Stay;
-        }
-        match &mut self.role {
-            Role::PreCandidate(pre_candidate) => {
-                pre_candidate.on_pre_vote_reply(&mut self.core, from, asked, granted)
-            }
-            // The question is no longer open.
-            Role::Follower(_) | Role::Candidate(_) | Role::Leader(_) => Transition::Stay,
-        }
-    }
-
-    /// A message of a lower term changes nothing here, but its sender may be stuck without an answer.
-    fn on_lower_term(&mut self, from: NodeId, term: Term, message: &Message) {
-        match message {
-            // A deposed leader or a candidate that is late.
-            Message::Append(_) | Message::Heartbeat { .. } | Message::Vote { .. } => {
-                self.core.send_at_once(from, Message::HigherTerm);
-            }
-            Message::AppendAccepted { .. }
-            | Message::AppendRejected { .. }
-            | Message::HeartbeatReply { .. }
-            | Message::PreVote { .. }
-            | Message::PreVoteReply { .. }
-            | Message::VoteReply { .. }
-            | Message::ReadIndex { .. }
-            | Message::ReadIndexReply { .. }
-            | Message::HigherTerm => {}
-        }
-        self.ignore(from, IgnoreReason::LowerTerm { term });
-    }
-
-    /// A higher term ends whatever this member was doing in its own (§5.1).
-    pub(crate) fn adopt_higher_term(&mut self, from: NodeId, term: Term) {
-        let own = self.core.term();
-        if term <= own {
-            return;
-        }
-        self.core.emit(Event::TermRaised { from, term });
-        if self.is_leader() {
-            let cause = StepDownCause::HigherTerm { from };
-            self.core.emit(Event::SteppedDown { term: own, cause });
-        }
-        self.perform(Transition::Follow { term, leader: None });
-    }
-
-    fn ignore(&mut self, from: NodeId, reason: IgnoreReason) {
-        self.core.emit(Event::MessageIgnored { from, reason });
-    }
-
     /// Changes the role, and again as long as the new role wishes so.
     pub(crate) fn perform(&mut self, wish: Transition) {
         let mut wish = wish;
@@ -559,7 +378,7 @@ impl Raft {
 
     /// Becomes a follower. The vote is kept unless the term rises; a follower without a new leader
     /// keeps its timer, so that nobody can hold it off by raising terms.
-    fn follow(role: &mut Role, core: &mut Core, term: Term, leader: Option<NodeId>) {
+    pub(crate) fn follow(role: &mut Role, core: &mut Core, term: Term, leader: Option<NodeId>) {
         assert!(core.term() <= term, "the term never falls");
         if core.term() < term {
             core.set_hard_state(HardState { term, vote: None });
@@ -573,41 +392,5 @@ impl Raft {
         };
         core.emit(Event::BecameFollower { term, leader });
         *role = Role::Follower(Follower::new(leader, core.now, election_due));
-    }
-
-    /// Whether a correct member of this cluster could have sent this. Past this point the message is
-    /// trusted in its form, though not in being timely.
-    fn check_message(
-        &self,
-        from: NodeId,
-        to: NodeId,
-        term: Term,
-        message: &Message,
-    ) -> Result<(), Misbehaviour> {
-        if to != self.id() || from == self.id() {
-            return Err(Misbehaviour::Misrouted);
-        }
-        if NUMBER_MAX < term.value() {
-            return Err(Misbehaviour::NumberTooLarge);
-        }
-        match message {
-            Message::Append(append) => append::check(term, append),
-            Message::PreVote { last } | Message::Vote { last } => append::check_entry(term, *last),
-            Message::AppendRejected { refused, hint } => {
-                append::check_number(refused.value())?;
-                append::check_entry(term, *hint)
-            }
-            Message::AppendAccepted { matched: index }
-            | Message::Heartbeat { commit: index, .. }
-            | Message::ReadIndexReply { index, .. } => append::check_number(index.value()),
-            Message::PreVoteReply { asked, granted: Verdict::Granted } if *asked <= term => {
-                Err(Misbehaviour::GrantImpossible)
-            }
-            Message::PreVoteReply { asked, .. } => append::check_number(asked.value()),
-            Message::HeartbeatReply { .. }
-            | Message::VoteReply { .. }
-            | Message::ReadIndex { .. }
-            | Message::HigherTerm => Ok(()),
-        }
     }
 }

@@ -67,7 +67,15 @@ struct Achieved {
 fn run(voters: u64, seed: u64, achieved: &mut Achieved) {
     let guard = Seed(seed);
     let mut dice = Dice(seed.wrapping_mul(7919) + voters);
-    let mut cluster = Cluster::new(voters, seed);
+    let small = |dice: &mut Dice| u64::try_from(1 + dice.roll(4)).expect("small");
+    let (entries, bytes, window) = (small(&mut dice), small(&mut dice), 1 + dice.roll(4));
+    // Small limits, so that appends end before the log does.
+    let mut cluster = Cluster::tuned(voters, seed, |config| {
+        config.append_entries_max = entries;
+        config.append_bytes_max = 10 * bytes;
+        config.inflight_bytes_max = 30 * bytes;
+        config.inflight_appends_max = window;
+    });
     let all: Vec<NodeId> = (1..=voters).map(node).collect();
     // Each seed has its own kind of weather.
     let weather = Weather {
@@ -108,9 +116,10 @@ fn fault_or_work(cluster: &mut Cluster, dice: &mut Dice, all: &[NodeId], weather
             let id = if dice.roll(4) == 0 { id } else { cluster.leader().unwrap_or(id) };
             cluster.propose(id, count);
         }
-        82..85 => {
+        82..84 => {
             cluster.read(id);
         }
+        84 if 0 < weather.partitions && dice.roll(2) == 0 => isolate_a_leader(cluster, dice, all),
         85..91 if cluster.network.is_empty() || dice.roll(weather.haste) == 0 => {
             // Mostly the earliest deadline, at times a fast clock.
             if dice.roll(6) == 0 && cluster.is_up(id) {
@@ -134,6 +143,35 @@ fn fault_or_work(cluster: &mut Cluster, dice: &mut Dice, all: &[NodeId], weather
         98 if id != other => cluster.input(id, Input::Disconnected(other)),
         99 if id != other => cluster.input(id, Input::Connected(other)),
         _ => {}
+    }
+}
+
+/// A leader is cut off and does not know it, the others notice at once; it is asked to read, and goes
+/// on being asked while they elect another.
+fn isolate_a_leader(cluster: &mut Cluster, dice: &mut Dice, all: &[NodeId]) {
+    let Some(leader) = cluster.leader().filter(|_| 1 < all.len()) else { return };
+    let others: Vec<NodeId> = all.iter().copied().filter(|&id| id != leader).collect();
+    cluster.partition(&[vec![leader], others.clone()]);
+    for &other in &others {
+        if cluster.is_up(other) {
+            cluster.input(other, Input::Disconnected(leader));
+        }
+    }
+    for step in 0..80 {
+        let id = dice.pick(&others);
+        match dice.roll(4) {
+            0 | 1 if !cluster.network.is_empty() => cluster.deliver_at(0),
+            2 if cluster.network.is_empty() && cluster.is_up(id) => cluster.time_out(id),
+            _ => {
+                cluster.persist(id, 9);
+            }
+        }
+        if step % 20 == 19 {
+            if let Some(newest) = cluster.leader() {
+                cluster.propose(newest, 1);
+            }
+            cluster.read(leader);
+        }
     }
 }
 
@@ -210,7 +248,7 @@ fn three_members_survive_everything() {
 #[test]
 fn five_members_survive_everything() {
     let mut achieved = Achieved::default();
-    for seed in 0..700 {
+    for seed in 0..500 {
         run(5, seed, &mut achieved);
     }
     assert!(1_000 < achieved.committed, "{achieved:?}");
@@ -232,7 +270,7 @@ fn even_and_single_memberships_survive_too() {
 /// millisecond find a leader long before any election timeout.
 #[test]
 fn a_fresh_cluster_elects_within_tens_of_milliseconds() {
-    let mut slowest = Duration::ZERO;
+    let mut times = Vec::new();
     for seed in 0..300 {
         let mut cluster = Cluster::new(3, seed);
         while cluster.leader().is_none() {
@@ -252,9 +290,12 @@ fn a_fresh_cluster_elects_within_tens_of_milliseconds() {
                 cluster.persist(id, count);
             }
         }
-        slowest = slowest.max(cluster.now.since_origin());
+        times.push(cluster.now.since_origin());
     }
-    assert!(slowest < Duration::from_millis(400), "the slowest took {slowest:?}");
+    times.sort_unstable();
+    let (median, slowest) = (times[times.len() / 2], times[times.len() - 1]);
+    assert!(median < Duration::from_millis(40), "half of them took {median:?} or more");
+    assert!(slowest < Duration::from_millis(300), "the slowest took {slowest:?}");
 }
 
 /// A member that was away, with pre-votes only, disturbs nobody when it comes back.

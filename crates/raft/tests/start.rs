@@ -34,8 +34,9 @@ fn start(restored: Restored) -> Result<Raft, RestoreError> {
 
 #[test]
 fn impossible_settings_are_refused_by_name() {
+    type Change = fn(&mut Config);
     let second = Duration::from_secs(1);
-    let cases: [(fn(&mut Config), ConfigError); 6] = [
+    let cases: [(Change, ConfigError); 6] = [
         (|config| config.heartbeat_interval = Duration::ZERO, ConfigError::HeartbeatZero),
         (
             |config| config.heartbeat_interval = config.election_timeout_min,

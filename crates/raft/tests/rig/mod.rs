@@ -80,6 +80,15 @@ impl Cluster {
         cluster
     }
 
+    /// Like `new`, with other settings.
+    pub fn tuned(voters: u64, seed: u64, tune: impl Fn(&mut Config)) -> Self {
+        let membership = Membership::of_voters((1..=voters).map(node));
+        let mut cluster = Self::with_membership(&membership, seed);
+        cluster.members.values_mut().for_each(|member| tune(&mut member.config));
+        cluster.start_all();
+        cluster
+    }
+
     /// The members of a membership, none started.
     pub fn with_membership(membership: &Membership, seed: u64) -> Self {
         let members = membership.members().map(|id| {
