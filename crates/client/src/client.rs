@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use quorate_proto::etcdserverpb::StatusRequest;
 use quorate_proto::etcdserverpb::cluster_client::ClusterClient;
 use quorate_proto::etcdserverpb::kv_client::KvClient;
 use quorate_proto::etcdserverpb::maintenance_client::MaintenanceClient;
-use quorate_proto::etcdserverpb::{MemberListRequest, StatusRequest};
 use tonic::transport::Channel;
 
 use crate::endpoint::Endpoint;
@@ -17,7 +17,7 @@ use crate::message::{
 };
 use crate::options::Options;
 use crate::pool::{Pool, Slot};
-use crate::request::{CompactOptions, DeleteOptions, PutOptions, RangeOptions};
+use crate::request::{CompactOptions, DeleteOptions, MemberListOptions, PutOptions, RangeOptions};
 use crate::retry::{self, Kind};
 use crate::txn::{Txn, is_read_only};
 
@@ -160,15 +160,18 @@ impl Client {
         }
     }
 
-    /// Asks the quorum who the members are.
+    /// Asks who the members are.
     ///
     /// # Errors
     ///
     /// See [`Error`].
-    pub async fn member_list(&self) -> Result<MemberListResponse, Error> {
+    pub async fn member_list(
+        &self,
+        options: MemberListOptions,
+    ) -> Result<MemberListResponse, Error> {
+        let request = options.into_request();
         retry::run(&self.pool, Kind::Read, |channel| async move {
-            let mut client = ClusterClient::new(channel);
-            client.member_list(MemberListRequest { linearizable: true }).await
+            ClusterClient::new(channel).member_list(request).await
         })
         .await
     }

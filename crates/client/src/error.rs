@@ -27,7 +27,7 @@ pub enum Error {
         message: String,
     },
     /// A read got no answer before its deadline, at any endpoint.
-    #[error("{endpoint}: {message} ({code:?}), and no other endpoint answered in time")]
+    #[error("{endpoint}: {message} ({code:?})")]
     NoAnswer {
         /// Who was asked last.
         endpoint: Endpoint,

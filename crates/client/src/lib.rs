@@ -44,7 +44,9 @@ pub use client::Client;
 pub use endpoint::{Endpoint, EndpointError};
 pub use error::{Attempt, Error};
 pub use options::{Choice, Options};
-pub use request::{CompactOptions, DeleteOptions, PutOptions, RangeOptions, SortBy, SortOrder};
+pub use request::{
+    CompactOptions, DeleteOptions, MemberListOptions, PutOptions, RangeOptions, SortBy, SortOrder,
+};
 pub use tonic::Code;
 pub use txn::{Condition, Operation, Txn};
 

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use quorate_proto::etcdserverpb::range_request;
 use quorate_proto::etcdserverpb::{
-    CompactionRequest, DeleteRangeRequest, PutRequest, RangeRequest,
+    CompactionRequest, DeleteRangeRequest, MemberListRequest, PutRequest, RangeRequest,
 };
 
 /// Which keys, counted from the key given.
@@ -283,6 +283,30 @@ impl CompactOptions {
     }
 }
 
+/// Whom to ask for the members.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MemberListOptions {
+    serializable: bool,
+}
+
+impl MemberListOptions {
+    /// The quorum.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The asked member alone: works without a quorum, and may be old.
+    #[must_use]
+    pub fn serializable(mut self) -> Self {
+        self.serializable = true;
+        self
+    }
+
+    pub(crate) fn into_request(self) -> MemberListRequest {
+        MemberListRequest { linearizable: !self.serializable }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -312,6 +336,12 @@ mod tests {
         assert_eq!(bounds(RangeOptions::new().from_key(), "k"), ("k".into(), ZERO));
         let delete = DeleteOptions::new().prefix().into_request(Bytes::new());
         assert_eq!((delete.key, delete.range_end), (ZERO, ZERO));
+    }
+
+    #[test]
+    fn the_quorum_is_asked_for_the_members_unless_told_otherwise() {
+        assert!(MemberListOptions::new().into_request().linearizable);
+        assert!(!MemberListOptions::new().serializable().into_request().linearizable);
     }
 
     #[test]

@@ -42,7 +42,7 @@ fn mend(error: &Error) -> Option<&'static str> {
         }
         Error::OutcomeUnknown { .. } => Some("read it back before you try again"),
         Error::NoAnswer { .. } => {
-            Some("ask `status` how the members are, or wait longer with --command-timeout")
+            Some("a majority must run: ask `status`, or wait longer with --command-timeout")
         }
         Error::Refused { code, message, .. } => refusal(*code, message),
     }

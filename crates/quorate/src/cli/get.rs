@@ -237,3 +237,62 @@ impl Report for Found {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use quorate_client::message::{KeyValue, ResponseHeader};
+
+    use super::super::output::{Format, render};
+    use super::*;
+
+    /// One pair of two, as a server with large ids answers.
+    fn found(show: Show) -> Found {
+        let header = ResponseHeader {
+            cluster_id: 15_875_391_935_852_295_136,
+            member_id: 7,
+            revision: 29,
+            raft_term: 2,
+        };
+        let kv = KeyValue {
+            key: "a".into(),
+            value: "\n".into(),
+            create_revision: 28,
+            mod_revision: 28,
+            version: 1,
+            lease: 0,
+        };
+        let (header, kvs) = (Some(header), vec![kv]);
+        Found { response: RangeResponse { header, kvs, more: true, count: 2 }, show }
+    }
+
+    fn rendered(show: Show, format: Format, style: Style) -> String {
+        String::from_utf8(render(&found(show), format, style).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn lines_are_etcdctls() {
+        let lines = |show, style| rendered(show, Format::Simple, style);
+        assert_eq!(lines(Show::Pairs, Style::Plain), "a\n\n\n");
+        assert_eq!(lines(Show::Pairs, Style::Hex), "\\x61\n\\x0a\n");
+        assert_eq!(lines(Show::Values, Style::Plain), "\n\n");
+        assert_eq!(lines(Show::Count, Style::Plain), "2\n");
+    }
+
+    #[test]
+    fn json_is_etcdctls() {
+        let json = |style| rendered(Show::Pairs, Format::Json, style);
+        assert_eq!(
+            json(Style::Plain),
+            "{\"header\":{\"cluster_id\":15875391935852295136,\"member_id\":7,\"revision\":29,\
+             \"raft_term\":2},\"kvs\":[{\"key\":\"YQ==\",\"create_revision\":28,\
+             \"mod_revision\":28,\"version\":1,\"value\":\"Cg==\"}],\"more\":true,\"count\":2}\n"
+        );
+        assert!(json(Style::Hex).contains("\"cluster_id\":\"dc50b8daae93b3e0\""));
+    }
+
+    #[test]
+    fn a_table_has_a_row_a_pair() {
+        let table = rendered(Show::Pairs, Format::Table, Style::Plain);
+        assert!(table.contains("| a   | \\n    | 28      | 28       | 1       |\n"), "{table}");
+    }
+}

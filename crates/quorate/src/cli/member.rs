@@ -1,6 +1,7 @@
 //! `member list`: shows the members of the cluster.
 
 use clap::{Args, Subcommand};
+use quorate_client::MemberListOptions;
 use quorate_client::message::{Member as ApiMember, MemberListResponse};
 use serde::Serialize;
 
@@ -48,7 +49,7 @@ impl Member {
     pub(super) async fn run(self, session: &Session) -> Result<(), Failure> {
         match self.command {
             MemberCommand::List { .. } => {
-                let response = session.client.member_list().await?;
+                let response = session.client.member_list(MemberListOptions::new()).await?;
                 session.print(&Members { response })
             }
         }

@@ -109,3 +109,79 @@ impl Session {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::error::ErrorKind;
+    use clap::{CommandFactory, Parser};
+
+    /// The arguments as `main` composes them.
+    #[derive(Debug, Parser)]
+    struct Arguments {
+        #[command(flatten)]
+        before: ClientOptions,
+        #[command(subcommand)]
+        command: ClientCommand,
+    }
+
+    fn parse(line: &str) -> Result<Settings, ErrorKind> {
+        let words = std::iter::once("quorate").chain(line.split(' '));
+        let Arguments { before, command } =
+            Arguments::try_parse_from(words).map_err(|error| error.kind())?;
+        Ok(command.options().or(before).resolve().expect("the environment is UTF-8"))
+    }
+
+    #[test]
+    fn the_definitions_do_not_contradict_each_other() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn options_stand_before_and_behind_the_command() {
+        for line in [
+            "--endpoints n1:1,n2:2 get a",
+            "get a --endpoints n1:1,n2:2",
+            "--endpoints other:9 get --endpoints n1:1,n2:2 a",
+            "member --endpoints n1:1,n2:2 list",
+            "member list --endpoints n1:1,n2:2",
+        ] {
+            assert_eq!(parse(line).expect(line).endpoints, ["n1:1", "n2:2"], "{line}");
+        }
+    }
+
+    #[test]
+    fn what_etcdctl_takes_is_taken() {
+        for line in [
+            "put k v",
+            "put k",
+            "put k -5",
+            "put k -- --v",
+            "get k --order DESCEND --sort-by MODIFY",
+            "get k --consistency=l",
+            "get k --consistency s -w json",
+            "del a b --prev-kv",
+            "compact 7 --physical",
+        ] {
+            assert!(parse(line).is_ok(), "{line}");
+        }
+    }
+
+    #[test]
+    fn wrong_usage_is_refused() {
+        for (line, kind) in [
+            ("get", ErrorKind::MissingRequiredArgument),
+            ("get a b --prefix", ErrorKind::ArgumentConflict),
+            ("get a --prefix --from-key", ErrorKind::ArgumentConflict),
+            ("del a b --from-key", ErrorKind::ArgumentConflict),
+            ("put", ErrorKind::MissingRequiredArgument),
+            ("put k --json {}", ErrorKind::ArgumentConflict),
+            ("get a --serializable --consistency l", ErrorKind::ArgumentConflict),
+            ("get a -w xml", ErrorKind::InvalidValue),
+            ("get a --rev x", ErrorKind::ValueValidation),
+            ("get a --command-timeout 5", ErrorKind::ValueValidation),
+        ] {
+            assert_eq!(parse(line).err(), Some(kind), "{line}");
+        }
+    }
+}

@@ -5,7 +5,7 @@
 
 use clap::Args;
 use quorate_client::message::StatusResponse;
-use quorate_client::{Endpoint, Error};
+use quorate_client::{Endpoint, Error, MemberListOptions};
 use serde::Serialize;
 use tokio::task::JoinSet;
 
@@ -51,19 +51,16 @@ impl Status {
                 Err(error) => failures.push(error),
             }
         }
-        let rows = Rows { rows };
-        if !rows.rows.is_empty() {
-            session.print(&rows)?;
+        let all = rows.len() + failures.len();
+        if !rows.is_empty() {
+            session.print(&Rows { rows })?;
         }
-        match failures.len() {
-            0 => Ok(()),
-            1 => Err(failures.remove(0).into()),
-            count => {
-                let texts: Vec<String> = failures.iter().map(cause).collect();
-                let texts = texts.join("; ");
-                Err(Failure::new(format!("{count} members do not answer: {texts}")))
-            }
+        if failures.is_empty() {
+            return Ok(());
         }
+        let causes: Vec<String> = failures.iter().map(cause).collect();
+        let (count, causes) = (failures.len(), causes.join(", "));
+        Err(Failure::new(format!("{count} of {all} endpoints failed: {causes}; are they running?")))
     }
 }
 
@@ -79,9 +76,11 @@ fn cause(error: &Error) -> String {
     }
 }
 
-/// The client addresses of all members that have started.
+/// The client addresses of all members that have started. One member's word is enough: who asks
+/// for the status may do so because there is no quorum.
 async fn members(session: &Session) -> Result<Vec<Endpoint>, Failure> {
-    let list = session.client.member_list().await?;
+    let options = MemberListOptions::new().serializable();
+    let list = session.client.member_list(options).await?;
     let urls = list.members.iter().flat_map(|member| &member.client_ur_ls);
     let parsed = urls.map(|url| url.parse().map_err(Error::from)).collect::<Result<_, _>>()?;
     Ok(parsed)
