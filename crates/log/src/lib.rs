@@ -29,6 +29,7 @@ mod error;
 mod format;
 mod index;
 mod log;
+mod mem_content;
 mod mem_disk;
 mod number;
 mod open;
@@ -36,6 +37,7 @@ mod options;
 mod read;
 mod real_disk;
 mod recover;
+mod scan;
 mod sync;
 mod writer;
 

@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::choices::Choices;
 use crate::disk::{Disk, DiskFile};
+use crate::mem_content::{Content, NameChange, SECTOR_BYTES};
 use crate::number::{narrow, wide};
 
 /// A directory in memory. Clones are handles of the same directory.
@@ -109,24 +110,9 @@ struct State {
     faults: Vec<(OperationKind, u64, Fault)>,
 }
 
-#[derive(Clone, Debug)]
-enum NameChange {
-    Set { name: String, id: u64 },
-    Rename { from: String, to: String, id: u64 },
-    Remove { name: String },
-}
-
-#[derive(Clone, Debug, Default)]
-struct Content {
-    bytes: Vec<u8>,
-    durable: Vec<u8>,
-    /// The versions of each sector that was written since it was last synced.
-    versions: BTreeMap<usize, Vec<Vec<u8>>>,
-}
-
 impl MemDisk {
     /// The unit in which a crash keeps or loses what was written.
-    pub const SECTOR_BYTES: usize = 512;
+    pub const SECTOR_BYTES: usize = SECTOR_BYTES;
 
     /// An empty directory.
     #[must_use]
@@ -163,10 +149,7 @@ impl MemDisk {
     pub fn crash_ways(&self) -> u64 {
         let state = self.state();
         let changes = state.name_changes.iter().map(|_| 2);
-        let contents = state.files.values().flat_map(|content| {
-            let length = if content.bytes.len() == content.durable.len() { 1 } else { 2 };
-            content.versions.values().map(|versions| wide(versions.len() + 1)).chain([length])
-        });
+        let contents = state.files.values().map(Content::crash_ways);
         changes.chain(contents).fold(1, u64::saturating_mul)
     }
 
@@ -205,8 +188,7 @@ impl MemDisk {
         let id = state.names.get(name).copied().unwrap_or_else(|| state.make(name));
         state.names_durable.insert(name.to_owned(), id);
         state.name_changes.retain(|change| !change.is_about(name));
-        let content = Content { durable: bytes.clone(), bytes, versions: BTreeMap::new() };
-        state.files.insert(id, content);
+        state.files.insert(id, Content::durable(bytes));
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -340,7 +322,7 @@ impl DiskFile for MemFile {
         if result.is_ok() {
             content.make_durable();
         } else {
-            content.versions.clear();
+            content.forget_writes();
         }
         result
     }
@@ -407,81 +389,7 @@ impl State {
     }
 }
 
-impl Content {
-    fn write(&mut self, bytes: &[u8], offset: usize) {
-        let end = offset + bytes.len();
-        if bytes.is_empty() {
-            return;
-        }
-        if end > self.bytes.len() {
-            self.bytes.resize(end, 0);
-        }
-        self.bytes[offset..end].copy_from_slice(bytes);
-        for sector in offset / MemDisk::SECTOR_BYTES..end.div_ceil(MemDisk::SECTOR_BYTES) {
-            let version = sector_of(&self.bytes, sector).to_vec();
-            self.versions.entry(sector).or_default().push(version);
-        }
-    }
-
-    fn make_durable(&mut self) {
-        // A sector that was only extended has no version; it reads as zeros anyway.
-        self.durable.resize(self.bytes.len(), 0);
-        for sector in std::mem::take(&mut self.versions).into_keys() {
-            let version = sector_of(&self.bytes, sector).to_vec();
-            put_sector(&mut self.durable, sector, &version);
-        }
-    }
-
-    fn crash(&mut self, choices: &mut Choices) {
-        if self.bytes.len() != self.durable.len() && choices.pick(2) == 1 {
-            self.durable.resize(self.bytes.len(), 0);
-        }
-        for (sector, versions) in std::mem::take(&mut self.versions) {
-            if let Some(kept) = choices.pick(versions.len() + 1).checked_sub(1) {
-                put_sector(&mut self.durable, sector, &versions[kept]);
-            }
-        }
-        self.bytes.clone_from(&self.durable);
-    }
-}
-
-impl NameChange {
-    fn apply(&self, names: &mut BTreeMap<String, u64>) {
-        match self {
-            Self::Set { name, id } => {
-                names.insert(name.clone(), *id);
-            }
-            Self::Rename { from, to, id } => {
-                names.remove(from);
-                names.insert(to.clone(), *id);
-            }
-            Self::Remove { name } => {
-                names.remove(name);
-            }
-        }
-    }
-
-    fn is_about(&self, name: &str) -> bool {
-        match self {
-            Self::Set { name: set, .. } | Self::Remove { name: set } => set == name,
-            Self::Rename { from, to, .. } => from == name || to == name,
-        }
-    }
-}
-
 fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
     // A test that panicked elsewhere is the one to look at; the state is only for looking at then.
     state.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn sector_of(bytes: &[u8], sector: usize) -> &[u8] {
-    let start = sector * MemDisk::SECTOR_BYTES;
-    &bytes[start..bytes.len().min(start + MemDisk::SECTOR_BYTES)]
-}
-
-/// Puts a sector in its place, as far as the file reaches.
-fn put_sector(bytes: &mut [u8], sector: usize, version: &[u8]) {
-    let start = (sector * MemDisk::SECTOR_BYTES).min(bytes.len());
-    let end = bytes.len().min(start + version.len());
-    bytes[start..end].copy_from_slice(&version[..end - start]);
 }

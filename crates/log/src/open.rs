@@ -18,7 +18,8 @@ use crate::format::{
 use crate::index::Records;
 use crate::log::{Foundation, Log};
 use crate::options::{Identity, Options};
-use crate::recover::{Recovery, holds_more_than_a_beginning};
+use crate::recover::Recovery;
+use crate::scan::holds_more_than_a_beginning;
 use crate::writer::Writer;
 
 /// What was in the log when it was opened.

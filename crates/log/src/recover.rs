@@ -14,13 +14,14 @@ use crate::block::{Block, EntryKind};
 use crate::disk::{Disk, DiskFile};
 use crate::error::{FormatError, OpenError};
 use crate::format::{
-    ALIGNMENT, Position, RECORD_HEADER_BYTES, RecordHeader, RecordKind, SEAL_FILE,
-    SEGMENT_HEADER_BYTES, SegmentHeader, segment_name,
+    Position, RECORD_HEADER_BYTES, RecordHeader, RecordKind, SEAL_FILE, SEGMENT_HEADER_BYTES,
+    SegmentHeader, segment_name,
 };
 use crate::index::{Record, Records};
 use crate::number::{field, narrow, wide};
 use crate::open::{Note, io_error};
 use crate::options::Identity;
+use crate::scan::{Window, for_each_header};
 
 /// What a log holds, as far as it has been read.
 #[derive(Debug)]
@@ -360,17 +361,6 @@ impl Recovery {
     }
 }
 
-/// Whether the first segment holds anything that a creation cut short does not leave.
-pub(crate) fn holds_more_than_a_beginning<F: DiskFile>(file: &F) -> io::Result<bool> {
-    let mut found = false;
-    for_each_header(&mut Window::new(file), 1, 0, |header| {
-        found |= matches!(header.kind, RecordKind::HardState | RecordKind::Block);
-        found |= header.incarnation > 1;
-        !found
-    })?;
-    Ok(found)
-}
-
 /// Up to where the log was durable when it was last closed in order, if that is known.
 fn read_seal<D: Disk>(disk: &D) -> Result<Position, OpenError> {
     let file = match disk.open(SEAL_FILE) {
@@ -389,69 +379,3 @@ fn open<D: Disk>(disk: &D, number: u32) -> Result<D::File, OpenError> {
     let name = segment_name(number);
     disk.open(&name).map_err(io_error(disk, &name))
 }
-
-/// Calls `visit` for every sound record header from `start` on that is at its place, whatever is
-/// between them, until it says no.
-fn for_each_header<F: DiskFile>(
-    window: &mut Window<'_, F>,
-    number: u32,
-    start: u64,
-    mut visit: impl FnMut(RecordHeader) -> bool,
-) -> io::Result<()> {
-    let end = window.file.length()?.min(u64::from(u32::MAX));
-    let mut offset = start;
-    while offset + wide(RECORD_HEADER_BYTES) <= end {
-        let bytes = window.bytes(offset, WINDOW_BYTES)?;
-        let step = narrow(ALIGNMENT);
-        let mut at = 0;
-        while at + RECORD_HEADER_BYTES <= bytes.len() {
-            if RecordHeader::may_begin(&bytes[at..]) {
-                let position = Position::new(number, 0).plus(offset + wide(at));
-                if let Ok(header) = RecordHeader::decode(&bytes[at..], position)
-                    && !visit(header)
-                {
-                    return Ok(());
-                }
-            }
-            at += step;
-        }
-        if at == 0 {
-            break;
-        }
-        offset += wide(at);
-    }
-    Ok(())
-}
-
-/// Reads a file from front to back in large steps.
-struct Window<'a, F> {
-    file: &'a F,
-    start: u64,
-    buffer: Vec<u8>,
-}
-
-impl<'a, F: DiskFile> Window<'a, F> {
-    const fn new(file: &'a F) -> Self {
-        Self { file, start: 0, buffer: Vec::new() }
-    }
-
-    /// The bytes at `offset`: as many as asked for, or fewer at the end of the file.
-    fn bytes(&mut self, offset: u64, length: usize) -> io::Result<&[u8]> {
-        let is_held =
-            offset >= self.start && offset + wide(length) <= self.start + wide(self.buffer.len());
-        if !is_held {
-            let left = self.file.length()?.saturating_sub(offset);
-            let length = wide(length.max(WINDOW_BYTES)).min(left);
-            self.buffer.resize(narrow(length), 0);
-            self.start = offset;
-            let read = self.file.read_at(&mut self.buffer, offset)?;
-            self.buffer.truncate(read);
-        }
-        let from = narrow(offset - self.start);
-        let to = self.buffer.len().min(from + length);
-        Ok(&self.buffer[from..to])
-    }
-}
-
-/// How much is read at once.
-const WINDOW_BYTES: usize = 256 << 10;

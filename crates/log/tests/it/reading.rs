@@ -169,3 +169,16 @@ fn one_job_is_out_at_a_time() {
     assert_eq!(log.finish_sync(job.run().unwrap()), second);
     assert_eq!(log.durable(), log.appended());
 }
+
+#[test]
+fn a_job_can_run_on_another_thread() {
+    fn is_sendable<T: Send + 'static>(_: &T) {}
+    let (mut log, _) = open(&MemDisk::new()).unwrap();
+    log.append(Some(state(1, 1)), &[]);
+    let job = log.begin_sync().unwrap();
+    is_sendable(&log);
+    is_sendable(&job);
+    let synced = job.run();
+    is_sendable(&synced);
+    log.finish_sync(synced.unwrap());
+}

@@ -160,6 +160,43 @@ fn lost_cut_and_swapped_segments_are_noticed() {
 }
 
 #[test]
+fn a_lost_segment_is_noticed_without_closing_in_order() {
+    let disk = MemDisk::new();
+    let (mut log, _) = open(&disk).unwrap();
+    for index in 1..10 {
+        log.append(None, &[block(index, 1, 1, 500, index)]);
+        assert!(sync(&mut log));
+    }
+    drop(log);
+    let held = Held::of(&open(&copy(&disk)).unwrap().0, u64::MAX);
+    let mut names = segments(&disk);
+    names.retain(|name| disk.content(name).unwrap().iter().any(|&byte| byte != 0));
+    for name in names {
+        let lost = copy(&disk);
+        lost.remove(&name).unwrap();
+        assert!(expect_all_or_refusal(&lost, &held, &name), "{name} lost");
+    }
+}
+
+#[test]
+fn a_vote_written_to_the_wrong_place_is_noticed() {
+    let disk = MemDisk::new();
+    let (mut log, _) = open(&disk).unwrap();
+    for vote in [0, 2] {
+        log.append(Some(state(1, vote)), &[]);
+        assert!(sync(&mut log));
+    }
+    drop(log);
+    let name = segments(&disk).remove(0);
+    let mut bytes = disk.content(&name).unwrap();
+    // The record without a vote lies behind the segment's header and the record of the opening.
+    bytes.copy_within(192..256, 256);
+    disk.set_content(&name, bytes);
+    let error = open(&disk).unwrap_err();
+    assert!(error.to_string().contains("at offset 256 (the record belongs"), "{error}");
+}
+
+#[test]
 fn another_members_segment_is_refused() {
     let disk = MemDisk::new();
     let other = Identity { member: 0x12, ..IDENTITY };

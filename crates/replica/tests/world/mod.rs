@@ -1,0 +1,328 @@
+//! A small hostile world for replicas: one seed, no clock, no thread.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use bytes::Bytes;
+use quorate_log::{Choices, Identity, MemDisk, Options, SyncJob};
+use quorate_raft::{Config, Instant, Membership, NodeId, ReadTicket};
+use quorate_replica::{Command, PeerMessage, Replica, Setup, StateMachine, Wants};
+
+const STEP: Duration = Duration::from_millis(2);
+
+/// How the world treats its members, in percent of messages, and in thousandths of steps.
+#[derive(Clone, Copy, Debug)]
+pub struct Kindness {
+    pub loss: u64,
+    pub doubling: u64,
+    pub crashes: u64,
+}
+
+impl Kindness {
+    pub const KIND: Self = Self { loss: 0, doubling: 0, crashes: 0 };
+}
+
+/// A state machine that remembers all it was told, in order.
+#[derive(Debug, Default)]
+pub struct Ledger(Vec<u64>);
+
+impl StateMachine for Ledger {
+    type Reply = usize;
+
+    fn apply(&mut self, commands: &[Command], replies: &mut Vec<usize>) {
+        for command in commands {
+            let value = <[u8; 8]>::try_from(&command.body[..]).expect("commands are numbers");
+            self.0.push(u64::from_le_bytes(value));
+            if command.wants == Wants::Reply {
+                replies.push(self.0.len() - 1);
+            }
+        }
+    }
+}
+
+struct Member {
+    replica: Option<Replica<MemDisk, Ledger>>,
+    disk: MemDisk,
+    job: Option<SyncJob<MemDisk>>,
+    /// What its clients wait for, by sequence.
+    waiting: BTreeMap<u64, u64>,
+    /// How many commands had been answered when a read was asked for.
+    reads: Vec<(ReadTicket, usize)>,
+}
+
+pub struct World {
+    members: Vec<Member>,
+    messages: Vec<PeerMessage>,
+    now: Instant,
+    kindness: Kindness,
+    random: u64,
+    next_value: u64,
+    lives: u64,
+    /// The order that the members have applied, as far as any has come.
+    order: Vec<u64>,
+    answered: BTreeSet<u64>,
+    trace: u64,
+}
+
+impl World {
+    pub fn new(count: u64, seed: u64, kindness: Kindness) -> Self {
+        let mut world = Self {
+            members: Vec::new(),
+            messages: Vec::new(),
+            now: Instant::default(),
+            kindness,
+            random: seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ 0xD1B5_4A32_D192_ED03,
+            next_value: 0,
+            lives: 0,
+            order: Vec::new(),
+            answered: BTreeSet::new(),
+            trace: 0,
+        };
+        for _ in 0..count {
+            let disk = MemDisk::new();
+            let (waiting, reads) = (BTreeMap::new(), Vec::new());
+            world.members.push(Member { replica: None, disk, job: None, waiting, reads });
+        }
+        for at in 0..world.members.len() {
+            world.start(at);
+        }
+        world
+    }
+
+    fn draw(&mut self, below: u64) -> u64 {
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 7;
+        self.random ^= self.random << 17;
+        self.random % below
+    }
+
+    fn id(at: usize) -> NodeId {
+        NodeId::new(at as u64 + 1)
+    }
+
+    fn start(&mut self, at: usize) {
+        self.lives += 1;
+        let voters = (0..self.members.len()).map(Self::id).collect();
+        let setup = Setup {
+            identity: Identity { cluster: 7, member: Self::id(at).value() },
+            raft: Config {
+                id: Self::id(at),
+                election_timeout_min: Duration::from_millis(100),
+                election_timeout_max: Duration::from_millis(200),
+                heartbeat_interval: Duration::from_millis(20),
+                append_bytes_max: 256,
+                append_entries_max: 8,
+                inflight_appends_max: 4,
+                inflight_bytes_max: 1024,
+                seed: self.random ^ self.lives,
+            },
+            log: Options { segment_bytes: 4096, cache_bytes: 512, ..Options::default() },
+            bootstrap: Membership { incoming: voters, ..Membership::default() },
+            origin: 1000 + self.lives,
+            proposals_max: 100,
+            proposal_bytes_max: 100_000,
+        };
+        let member = &mut self.members[at];
+        let opened = Replica::open(setup, member.disk.clone(), Ledger::default(), self.now);
+        let (replica, _) = opened.expect("what a crash leaves opens");
+        member.replica = Some(replica);
+        self.settle(at);
+    }
+
+    fn crash(&mut self, at: usize) {
+        let mut choices = Choices::seeded(self.draw(u64::MAX));
+        let member = &mut self.members[at];
+        member.replica = None;
+        member.job = None;
+        member.disk = member.disk.crash(&mut choices);
+        member.waiting.clear();
+        member.reads.clear();
+        for other in 0..self.members.len() {
+            let now = self.now;
+            if let Some(replica) = &mut self.members[other].replica {
+                replica.disconnected(now, Self::id(at));
+                self.settle(other);
+            }
+        }
+    }
+
+    /// One thing happens, or time passes.
+    pub fn step(&mut self) {
+        if self.draw(1000) < self.kindness.crashes {
+            let at = self.pick_member();
+            self.crash(at);
+        }
+        for at in 0..self.members.len() {
+            if self.members[at].replica.is_none() && self.draw(20) == 0 {
+                self.start(at);
+            }
+        }
+        if self.draw(3) == 0 {
+            self.propose();
+        }
+        if self.draw(10) == 0 {
+            self.read();
+        }
+        self.pass_time();
+    }
+
+    fn pick_member(&mut self) -> usize {
+        let count = self.members.len() as u64;
+        usize::try_from(self.draw(count)).expect("small")
+    }
+
+    fn propose(&mut self) {
+        let at = self.pick_member();
+        let count = 1 + self.draw(5);
+        let now = self.now;
+        let member = &mut self.members[at];
+        let Some(replica) = &mut member.replica else { return };
+        let values: Vec<u64> = (0..count).map(|i| self.next_value + i).collect();
+        self.next_value += count;
+        let commands = values.iter().map(|value| Bytes::copy_from_slice(&value.to_le_bytes()));
+        if let Ok(first) = replica.propose(now, commands) {
+            member.waiting.extend((first..).zip(values));
+        }
+        self.settle(at);
+    }
+
+    fn read(&mut self) {
+        let at = self.pick_member();
+        let (now, answered) = (self.now, self.answered_prefix());
+        let member = &mut self.members[at];
+        let Some(replica) = &mut member.replica else { return };
+        let ticket = replica.read(now);
+        member.reads.push((ticket, answered));
+        self.settle(at);
+    }
+
+    /// How long a ledger must be to hold all that was answered.
+    fn answered_prefix(&self) -> usize {
+        let last = self.order.iter().rposition(|value| self.answered.contains(value));
+        last.map_or(0, |last| last + 1)
+    }
+
+    /// Time passes: jobs end, messages arrive, timers fire.
+    fn pass_time(&mut self) {
+        self.now = self.now.after(STEP);
+        let now = self.now;
+        for at in 0..self.members.len() {
+            let slow = self.draw(3) == 0;
+            let member = &mut self.members[at];
+            let Some(replica) = &mut member.replica else { continue };
+            if let Some(job) = member.job.take_if(|_| !slow) {
+                let synced = job.run().expect("this disk does not fail");
+                replica.synced(now, synced);
+            }
+            if replica.deadline() <= now {
+                replica.timeout(now);
+            }
+            self.settle(at);
+        }
+        for _ in 0..self.messages.len() {
+            if self.draw(2) == 0 {
+                self.deliver();
+            }
+        }
+    }
+
+    fn deliver(&mut self) {
+        if self.messages.is_empty() {
+            return;
+        }
+        let count = self.messages.len() as u64;
+        let which = usize::try_from(self.draw(count.min(6))).expect("small");
+        let message = self.messages.remove(which);
+        if self.draw(100) < self.kindness.loss {
+            return;
+        }
+        if self.draw(100) < self.kindness.doubling {
+            self.messages.push(message.clone());
+        }
+        let at = usize::try_from(message.to.value() - 1).expect("small");
+        let now = self.now;
+        if let Some(replica) = &mut self.members[at].replica {
+            replica.receive(now, message);
+            self.settle(at);
+        }
+    }
+
+    /// Takes a member's effects until there are none, and checks them.
+    fn settle(&mut self, at: usize) {
+        loop {
+            let now = self.now;
+            let member = &mut self.members[at];
+            let Some(replica) = &mut member.replica else { return };
+            let effects = replica.effects(now).expect("the log can be read");
+            let mut messages = effects.messages;
+            let others: Vec<_> = replica.peers().collect();
+            for peer in others {
+                while let Some(message) = replica.pull(now, peer).expect("the log can be read") {
+                    messages.push(message);
+                }
+            }
+            if let Some(job) = effects.job {
+                assert!(member.job.is_none(), "one job at a time");
+                member.job = Some(job);
+            }
+            let ledger = &replica.machine().0;
+            let known = self.order.len().min(ledger.len());
+            assert_eq!(ledger[..known], self.order[..known], "all apply the same, in one order");
+            self.order.extend_from_slice(&ledger[known..]);
+            for (sequence, place) in effects.replies {
+                let value = member.waiting.remove(&sequence).expect("an answer comes once");
+                assert_eq!(ledger[place], value, "the answer is to the command that was proposed");
+                self.answered.insert(value);
+            }
+            if let Some(ticket) = effects.reads {
+                for (_, answered) in member.reads.extract_if(.., |(waiting, _)| *waiting <= ticket) {
+                    assert!(answered <= ledger.len(), "a read sees what was answered before it");
+                }
+            }
+            let summary = (at as u64) << 32 | (messages.len() as u64) << 16 | ledger.len() as u64;
+            self.trace = (self.trace ^ summary).wrapping_mul(0x0100_0000_01B3);
+            let idle = messages.is_empty() && !effects.more;
+            self.messages.extend(messages);
+            if idle {
+                return;
+            }
+        }
+    }
+
+    /// The world turns kind; everything must come right.
+    pub fn heal(&mut self) {
+        self.kindness = Kindness::KIND;
+        for at in 0..self.members.len() {
+            if self.members[at].replica.is_none() {
+                self.start(at);
+            }
+        }
+        for _ in 0..1500 {
+            self.pass_time();
+        }
+        let distinct: BTreeSet<_> = self.order.iter().collect();
+        assert_eq!(distinct.len(), self.order.len(), "a command was applied twice");
+        for member in &self.members {
+            let replica = member.replica.as_ref().expect("all are up");
+            assert_eq!(replica.machine().0, self.order, "all have come equally far");
+            assert_eq!(member.waiting, BTreeMap::new(), "every proposal is answered in the end");
+            assert_eq!(member.reads, [], "every read is served in the end");
+        }
+        let missing = self.answered.iter().find(|value| !distinct.contains(value));
+        assert_eq!(missing, None, "what was answered is there");
+    }
+
+    pub fn answered(&self) -> usize {
+        self.answered.len()
+    }
+
+    pub fn terms(&self) -> u64 {
+        let replica = self.members[0].replica.as_ref().expect("all are up");
+        replica.status().term.value()
+    }
+
+    /// A number that two different runs hardly share.
+    pub fn trace(&self) -> u64 {
+        self.trace
+    }
+}
