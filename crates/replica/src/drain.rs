@@ -26,6 +26,9 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
         self.release_reads();
         let mut effects = std::mem::take(&mut self.effects);
         effects.job = self.log.begin_sync();
+        if effects.job.is_none() && std::mem::take(&mut self.wants_space) {
+            effects.job = self.log.begin_allocate();
+        }
         effects.more = more;
         Ok(effects)
     }

@@ -99,6 +99,7 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
             Intake::New => {
                 let uncommitted = self.raft.last().index.since(self.raft.commit());
                 if self.log.room() == Room::Full {
+                    self.wants_space = true;
                     self.answer(from, Body::ProposalsUnwelcome);
                     return;
                 }

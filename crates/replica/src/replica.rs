@@ -39,6 +39,8 @@ pub struct Replica<D: Disk, M: StateMachine> {
     pub(crate) resend_at: Option<Instant>,
     /// Until when the leader's disk counts as full, since it said so.
     pub(crate) unwelcome_until: Option<Instant>,
+    /// Somebody asked for more than the disk had space for.
+    pub(crate) wants_space: bool,
     pub(crate) patience: Duration,
     proposals_max: u64,
     proposal_bytes_max: u64,
@@ -89,6 +91,7 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
             origins: Origins::default(),
             resend_at: None,
             unwelcome_until: None,
+            wants_space: false,
             patience,
             proposals_max: setup.proposals_max,
             proposal_bytes_max: setup.proposal_bytes_max,
@@ -182,6 +185,8 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
         }
         let unwelcome = self.unwelcome_until.is_some_and(|until| now < until);
         if unwelcome || self.log.room() == Room::Full {
+            // Whoever asks is a reason to look for space again.
+            self.wants_space = true;
             return Err(Refused::DiskFull);
         }
         Ok(self.own.add(commands))

@@ -1,7 +1,7 @@
 //! Commands as the log holds them, and what comes of them.
 //!
-//! A command is one byte that says which, then the protobuf request. The bytes are the log's format:
-//! a tag, once given, keeps its meaning.
+//! A command is one byte that says which, then the protobuf request. The bytes are the log's
+//! format: a tag, once given, keeps its meaning.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use prost::Message;
@@ -36,7 +36,8 @@ impl Command {
         }
     }
 
-    /// Reads what [`encode`](Self::encode) wrote. Keys and values are slices of `bytes`, not copies.
+    /// Reads what [`encode`](Self::encode) wrote. Keys and values are slices of `bytes`, not
+    /// copies.
     ///
     /// # Errors
     /// [`Error::Malformed`] for anything else.

@@ -1,9 +1,9 @@
 //! The conditions of transactions.
 //!
 //! A key that does not exist compares as zero, but for its value, which equals nothing and differs
-//! from nothing. A range holds if each of its keys does; an empty one is like one missing key. As in
-//! etcd, an unknown target compares as equal, an unknown relation always holds, and an operand of
-//! another target's kind counts as zero.
+//! from nothing. A range holds if each of its keys does; an empty one is like one missing key. As
+//! in etcd, an unknown target compares as equal, an unknown relation always holds, and an operand
+//! of another target's kind counts as zero.
 
 use std::cmp::Ordering;
 use std::ops::ControlFlow;

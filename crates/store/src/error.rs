@@ -1,7 +1,7 @@
 //! What can be wrong with a request, in etcd's words.
 //!
-//! Clients recognise an error by its text before they look at its code, so the texts are part of the
-//! interface and equal etcd's to the letter.
+//! Clients recognise an error by its text before they look at its code, so the texts are part of
+//! the interface and equal etcd's to the letter.
 
 /// Why a request was refused. Nothing was changed by a request that got one of these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -21,8 +21,8 @@ pub enum Error {
     /// A sort order or sort target that does not exist.
     #[error("etcdserver: invalid sort option")]
     InvalidSortOption,
-    /// A put keeps the value or lease of a key that does not exist. Also the answer to an operation of
-    /// a transaction that is none.
+    /// A put keeps the value or lease of a key that does not exist. Also the answer to an operation
+    /// of a transaction that is none.
     #[error("etcdserver: key not found")]
     KeyNotFound,
     /// The lease to attach a key to does not exist.

@@ -1,7 +1,7 @@
 //! A few dozen neighbouring keys with all their versions.
 //!
-//! The keys of a leaf lie one after the other in one buffer, so that a search touches few cache lines,
-//! and each takes its own length and one word.
+//! The keys of a leaf lie one after the other in one buffer, so that a search touches few cache
+//! lines, and each takes its own length and four bytes.
 //!
 //! # Invariants
 //!
@@ -20,8 +20,9 @@ use crate::span::Span;
 pub(crate) struct Leaf {
     /// All keys, one after the other.
     keys: Vec<u8>,
-    /// Where in `keys` each key ends.
-    ends: Vec<usize>,
+    /// Where in `keys` each key ends. Four bytes do: a leaf splits long before its keys take more,
+    /// and no message of protobuf brings a key of two gigabytes.
+    ends: Vec<u32>,
     /// What each key was and is.
     entries: Vec<Entry>,
     /// How many keys live now.
@@ -38,7 +39,10 @@ struct Entry {
     /// What it is now.
     newest: Version,
     /// What it was, oldest first.
-    #[expect(clippy::box_collection, reason = "most keys have none: it costs them one word, not four")]
+    #[expect(
+        clippy::box_collection,
+        reason = "most keys have none: it costs them one word, not four"
+    )]
     older: Option<Box<VecDeque<Version>>>,
 }
 
@@ -101,8 +105,8 @@ impl Leaf {
         self.entries[self.find(key).ok()?].at(revision)
     }
 
-    /// Shows the keys of `span` from place `from` on to `visitor`, each as it was at `revision`. Every
-    /// key costs one of `budget`; a leaf that is counted at one stroke costs one as a whole.
+    /// Shows the keys of `span` from place `from` on to `visitor`, each as it was at `revision`.
+    /// Every key costs one of `budget`; a leaf that is counted at one stroke costs one as a whole.
     pub(crate) fn scan(
         &self,
         from: usize,
@@ -184,7 +188,7 @@ impl Leaf {
             stale: 0,
         };
         for end in &mut upper.ends {
-            *end -= keys_end;
+            *end -= offset(keys_end);
         }
         upper.live = upper.entries.iter().filter(|entry| !entry.newest.is_tombstone()).count();
         upper.stale = upper.entries.iter().map(Entry::stale).sum();
@@ -211,16 +215,25 @@ impl Leaf {
 
     /// The key at a place.
     pub(crate) fn key(&self, at: usize) -> &[u8] {
-        &self.keys[self.key_start(at)..self.ends[at]]
+        &self.keys[self.key_start(at)..self.key_end(at)]
     }
 
-    /// How many keys there are, dead ones included.
-    pub(crate) fn len(&self) -> usize {
-        self.entries.len()
+    /// Whether there is no key, not even a dead one.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Whether it should be split.
+    pub(crate) fn is_too_large(&self) -> bool {
+        KEYS_MAX < self.entries.len() || (1 < self.entries.len() && BYTES_MAX < self.keys.len())
     }
 
     fn key_start(&self, at: usize) -> usize {
-        at.checked_sub(1).map_or(0, |before| self.ends[before])
+        at.checked_sub(1).map_or(0, |before| self.key_end(before))
+    }
+
+    fn key_end(&self, at: usize) -> usize {
+        usize::try_from(self.ends[at]).expect("memory has at least 32 bits")
     }
 
     fn last_key(&self) -> Option<&[u8]> {
@@ -236,9 +249,9 @@ impl Leaf {
         }
         let start = self.key_start(at);
         self.keys.splice(start..start, key.iter().copied());
-        self.ends.insert(at, start);
+        self.ends.insert(at, offset(start));
         for end in &mut self.ends[at..] {
-            *end += key.len();
+            *end += offset(key.len());
         }
         self.entries.insert(at, Entry { newest: version, older: None });
     }
@@ -246,11 +259,11 @@ impl Leaf {
     /// Takes out a key of which no version is left.
     fn remove(&mut self, at: usize) {
         let start = self.key_start(at);
-        let length = self.ends[at] - start;
+        let length = self.key_end(at) - start;
         self.keys.drain(start..start + length);
         self.ends.remove(at);
         for end in &mut self.ends[at..] {
-            *end -= length;
+            *end -= offset(length);
         }
         self.entries.remove(at);
         if self.entries.len() * 2 < self.entries.capacity() {
@@ -263,6 +276,10 @@ impl Leaf {
         self.ends.shrink_to_fit();
         self.entries.shrink_to_fit();
     }
+}
+
+fn offset(bytes: usize) -> u32 {
+    u32::try_from(bytes).expect("the keys of a leaf take less than four gigabytes")
 }
 
 /// How far [`Entry::forget`] came.
@@ -298,8 +315,8 @@ impl Entry {
         self.older.as_ref().map_or(0, |older| older.len()) + usize::from(self.newest.is_tombstone())
     }
 
-    /// How many of the oldest versions nobody needs who reads at `floor` or later, or who watches from
-    /// `floor` on. What happened *at* `floor` stays, tombstones too: a watch may start there.
+    /// How many of the oldest versions nobody needs who reads at `floor` or later, or who watches
+    /// from `floor` on. What happened *at* `floor` stays, tombstones too: a watch may start there.
     fn unneeded(&self, floor: i64) -> usize {
         let older = |at: usize| self.older.as_ref().and_then(|older| older.get(at));
         let version = |at: usize| older(at).unwrap_or(&self.newest);
@@ -349,6 +366,12 @@ impl Entry {
         Cut::Entry
     }
 }
+
+/// How many keys a leaf holds at most.
+const KEYS_MAX: usize = 64;
+
+/// How many bytes they take, with some more for the last: moving them must stay cheap.
+const BYTES_MAX: usize = 1 << 16;
 
 /// How many keys' room a full leaf gets more.
 const GROWTH: usize = 8;

@@ -1,25 +1,25 @@
 //! The server's state machine: keys with their history, as etcd v3 means them.
 //!
-//! A [`Store`] applies [`Command`]s in the order of the log, on one thread. Any number of [`Reader`]s
-//! answer from it meanwhile, each through a [`View`]: the store as it stood at one revision, which no
-//! later apply and no compaction changes. The same commands make the same state, the same replies and
-//! the same [`Store::state_hash`] on every member.
+//! A [`Store`] applies [`Command`]s in the order of the log, on one thread. Any number of
+//! [`Reader`]s answer from it meanwhile, each through a [`View`]: the store as it stood at one
+//! revision, which no later apply and no compaction changes. The same commands make the same state,
+//! the same replies and the same [`Store::state_hash`] on every member.
 //!
 //! # How it is built
 //!
 //! - A [revision](Reader::revision) counts the applied changes. A key keeps a version for each
-//!   revision that changed it; a removal is a version too (a tombstone). A view is a number: reading
-//!   at revision 7 is reading, of each key, the newest version that is not newer than 7.
-//! - Versions stay in place in one ordered tree behind a lock, which every reader holds for a bounded
-//!   number of keys at a time and then lets go. A reader needs no longer hold: nothing that it may see
-//!   changes.
-//! - A compaction moves the oldest readable revision at once. The versions nobody can read any more go
-//!   piece by piece in later applies, and not while a view that may read them is alive.
+//!   revision that changed it; a removal is a version too (a tombstone). A view is a number:
+//!   reading at revision 7 is reading, of each key, the newest version that is not newer than 7.
+//! - Versions stay in place in one ordered tree behind a lock, which every reader holds for a
+//!   bounded number of keys at a time and then lets go. A reader needs no longer hold: nothing that
+//!   it may see changes.
+//! - A compaction moves the oldest readable revision at once. The versions nobody can read any more
+//!   go piece by piece in later applies, and not while a view that may read them is alive.
 //!
 //! # Invariants
 //!
-//! - What an apply does depends on the commands so far and on nothing else: no clock, no randomness,
-//!   no order of a hash map, no setting of this member, no reader.
+//! - What an apply does depends on the commands so far and on nothing else: no clock, no
+//!   randomness, no order of a hash map, no setting of this member, no reader.
 //! - No command fails half-way. Whatever can fail is decided before the first change.
 //! - No bytes from a log make it panic.
 //!

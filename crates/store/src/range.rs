@@ -1,8 +1,8 @@
 //! Reads of keys.
 //!
-//! The count is of all keys in the range, whatever limit and filters say. Two of etcd's turns are kept
-//! on purpose, since clients can see them: a sort target without an order sorts upwards, but only
-//! what the limit let through (and one key more); and revisions below 1 mean the current one.
+//! The count is of all keys in the range, whatever limit and filters say. Two of etcd's turns are
+//! kept on purpose, since clients can see them: a sort target without an order sorts upwards, but
+//! only what the limit let through (and one key more); and revisions below 1 mean the current one.
 
 use std::cmp::Ordering;
 use std::ops::ControlFlow;

@@ -3,9 +3,9 @@
 //! A version is a stamp beside one buffer that has the rest: a few small numbers, the key and the
 //! value. One allocation holds a version, and an answer holds it too (by count, without a copy).
 //!
-//! The buffer: five numbers in seven-bit groups, low first (length of the key, sub-revision, revisions
-//! since the creation, version, lease), then the key, then the value. This is a form in memory, not a
-//! format of a file.
+//! The buffer: five numbers in seven-bit groups, low first (length of the key, sub-revision,
+//! revisions since the creation, version, lease), then the key, then the value. This is a form in
+//! memory, not a format of a file.
 
 use bytes::Bytes;
 use quorate_proto::mvccpb::KeyValue;
@@ -150,6 +150,7 @@ fn put_number(bytes: &mut [u8], at: &mut usize, number: i64) {
 }
 
 /// Reads what [`put_number`] wrote.
+#[inline]
 fn take_number(bytes: &[u8], at: &mut usize) -> i64 {
     let mut number = 0_u64;
     let mut shift = 0;

@@ -1,8 +1,8 @@
 //! What the writer and the readers share.
 //!
-//! One lock holds the versions, held for a bounded number of keys at a time by both sides. What a long
-//! transaction has written so far stands in the tree above the current revision, where no reader looks;
-//! raising the revision publishes all of it at once.
+//! One lock holds the versions, held for a bounded number of keys at a time by both sides. What a
+//! long transaction has written so far stands in the tree above the current revision, where no
+//! reader looks; raising the revision publishes all of it at once.
 //!
 //! Pins hold back the physical part of a compaction. A view pins the compacted revision that it was
 //! made under; versions that are needed from the lowest pin on stay.
@@ -115,8 +115,8 @@ impl Status {
     }
 }
 
-/// The store as it stood at one moment: what reads read from. Whoever holds it sees to it that nothing
-/// readable is removed meanwhile, by a pin or by being the writer.
+/// The store as it stood at one moment: what reads read from. Whoever holds it sees to it that
+/// nothing readable is removed meanwhile, by a pin or by being the writer.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Moment<'a> {
     pub(crate) shared: &'a Shared,

@@ -11,7 +11,7 @@ use quorate_proto::etcdserverpb::{
 use crate::compact::Sweep;
 use crate::hash::StateHash;
 use crate::range::header;
-use crate::shared::{Moment, Shared, Status};
+use crate::shared::{Shared, Status};
 use crate::write::{Change, check_kept, check_lease, delete_range, put};
 use crate::{Command, Error, Reader, Reply, Wants, txn};
 
@@ -45,7 +45,7 @@ impl Store {
             Ok(Command::Compact(request)) => Reply::Compact(self.compact(request)),
             Err(error) => Reply::Malformed(error),
         };
-        self.sweep.step(&self.shared, self.status().compacted);
+        self.sweep.step(&self.shared);
         match wants {
             Wants::Reply => Some(reply),
             Wants::Nothing => None,
@@ -69,8 +69,8 @@ impl Store {
 
     fn put(&mut self, request: &PutRequest, wants: Wants) -> Result<PutResponse, Error> {
         check_lease(request)?;
-        check_kept(&Moment { shared: &self.shared, status: self.status() }, request)?;
         let mut versions = self.shared.write();
+        check_kept(&versions, versions.status.revision, request)?;
         let mut change = Change::new(versions.status, &mut self.hash);
         let response = put(&mut versions, &mut change, request, wants);
         change.publish(&mut versions);
@@ -101,8 +101,9 @@ impl Store {
         }
         self.shared.write().status.compacted = request.revision;
         self.hash.compact(request.revision);
+        self.sweep.wanted(request.revision);
         if request.physical {
-            while self.sweep.step(&self.shared, request.revision) {}
+            while self.sweep.step(&self.shared) {}
         }
         Ok(CompactionResponse { header: header(status.revision) })
     }

@@ -28,7 +28,7 @@ impl Tree {
     pub(crate) fn push(&mut self, key: &[u8], make: impl FnOnce(Option<&Version>) -> Version) {
         let leaf = self.leaf_mut(key);
         leaf.push(key, make);
-        if leaf.len() > LEAF_KEYS_MAX {
+        if leaf.is_too_large() {
             let upper = leaf.split(key);
             self.leaves.insert(upper.key(0).into(), upper);
         }
@@ -72,8 +72,8 @@ impl Tree {
         None
     }
 
-    /// Removes what nobody reads at `floor` or later, from the key `from` on. After a bounded number
-    /// of keys it stops, and says where to go on.
+    /// Removes what nobody reads at `floor` or later, from the key `from` on. After a bounded
+    /// number of keys it stops, and says where to go on.
     pub(crate) fn forget(
         &mut self,
         from: &[u8],
@@ -95,7 +95,7 @@ impl Tree {
                 next = Some(leaf.key(at).into());
                 break;
             }
-            if leaf.len() == 0 && !fence.is_empty() {
+            if leaf.is_empty() && !fence.is_empty() {
                 emptied.push(fence.clone());
             }
         }
@@ -117,11 +117,95 @@ impl Tree {
     }
 }
 
-/// How many keys a leaf holds at most.
-const LEAF_KEYS_MAX: usize = 64;
-
 /// How many keys a scan looks at before it lets the lock go: some ten microseconds of work.
 const SCAN_STEP: usize = 128;
 
-/// How many keys and versions one step of a compaction looks at.
-const FORGET_STEP: usize = 256;
+/// How many keys and versions one step of a compaction looks at: more work for each, since it
+/// frees.
+const FORGET_STEP: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use std::ops::ControlFlow;
+
+    use super::*;
+    use crate::record::Fields;
+
+    fn push(tree: &mut Tree, key: &[u8], revision: i64) {
+        let fields = Fields { create_revision: revision, version: 1, lease: 0, value: b"" };
+        tree.push(key, |_| Version::set(revision, 0, key, fields));
+    }
+
+    fn remove(tree: &mut Tree, key: &[u8], revision: i64) {
+        tree.push(key, |_| Version::tombstone(revision, 0, key));
+    }
+
+    struct Count(usize);
+
+    impl Visitor for Count {
+        fn visit(&mut self, _version: &Version) -> ControlFlow<()> {
+            self.0 += 1;
+            ControlFlow::Continue(())
+        }
+
+        fn counts_only(&self) -> bool {
+            false
+        }
+
+        fn count(&mut self, _keys: usize) {}
+    }
+
+    #[test]
+    fn keys_in_order_fill_their_leaves() {
+        let mut tree = Tree::new();
+        for number in 0..6_400 {
+            push(&mut tree, format!("{number:05}").as_bytes(), 2 + number);
+        }
+        assert_eq!(tree.leaves.len(), 100);
+    }
+
+    #[test]
+    fn large_keys_get_leaves_of_their_own() {
+        let mut tree = Tree::new();
+        for number in 0..10_u8 {
+            push(&mut tree, &[number; 100_000], 2 + i64::from(number));
+        }
+        assert!(9 <= tree.leaves.len());
+        assert!((0..10_u8).all(|number| tree.at(&[number; 100_000], 20).is_some()));
+    }
+
+    #[test]
+    fn leaves_without_a_key_go() {
+        let mut tree = Tree::new();
+        let keys: Vec<_> = (0..1_000).map(|number| format!("{number:05}")).collect();
+        for (revision, key) in (2..).zip(&keys) {
+            push(&mut tree, key.as_bytes(), revision);
+        }
+        for (revision, key) in (2_000..).zip(&keys) {
+            remove(&mut tree, key.as_bytes(), revision);
+        }
+        let mut removed = Removed::default();
+        let mut next = tree.forget(b"", 3_000, &mut removed);
+        while let Some(from) = next {
+            next = tree.forget(&from, 3_000, &mut removed);
+        }
+        assert_eq!((tree.leaves.len(), removed.versions), (1, 2_000));
+    }
+
+    #[test]
+    fn one_step_of_a_scan_is_bounded_and_the_next_goes_on_where_it_ended() {
+        let mut tree = Tree::new();
+        for number in 0..1_000 {
+            push(&mut tree, format!("{number:05}").as_bytes(), 2 + number);
+        }
+        let span = Span::new(b"\0", b"\0");
+        let (mut count, mut steps) = (Count(0), 1);
+        let mut next = tree.scan(b"\0", &span, 1_001, &mut count);
+        while let Some(from) = next {
+            assert!(count.0 <= steps * SCAN_STEP);
+            next = tree.scan(&from, &span, 1_001, &mut count);
+            steps += 1;
+        }
+        assert_eq!((count.0, steps), (1_000, 8));
+    }
+}

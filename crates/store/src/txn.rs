@@ -2,7 +2,8 @@
 //!
 //! One goes in three steps: all conditions along the path are evaluated, inner transactions' too,
 //! before anything changes; then everything on that path that can fail is checked; then it is done,
-//! and cannot fail any more. So a transaction changes all or nothing, and every member does the same.
+//! and cannot fail any more. So a transaction changes all or nothing, and every member does the
+//! same.
 
 use quorate_proto::etcdserverpb::request_op::Request;
 use quorate_proto::etcdserverpb::response_op::Response;
@@ -87,7 +88,7 @@ impl<'r> Plan<'r> {
             match step {
                 Step::Range(request) => check_range(moment, request)?,
                 Step::Put(request) => {
-                    check_kept(moment, request)?;
+                    check_kept(&moment.shared.read(), moment.status.revision, request)?;
                     check_lease(request)?;
                 }
                 Step::Txn(plan) => plan.check(moment)?,
@@ -148,8 +149,8 @@ impl<'r> Plan<'r> {
     }
 }
 
-/// Whether a read inside of a transaction will succeed. Unlike outside, a revision below zero is not
-/// the current one but before any compaction.
+/// Whether a read inside of a transaction will succeed. Unlike outside, a revision below zero is
+/// not the current one but before any compaction.
 fn check_range(moment: &Moment<'_>, request: &RangeRequest) -> Result<(), Error> {
     sorting(request)?;
     if request.revision != 0 && request.revision < moment.status.compacted {

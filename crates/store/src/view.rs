@@ -61,8 +61,8 @@ impl Reader {
     }
 }
 
-/// The store as it stood when the view was made, with all the history that it had then. While the view
-/// lives, compactions free nothing that it can read; so it should not live for long.
+/// The store as it stood when the view was made, with all the history that it had then. While the
+/// view lives, compactions free nothing that it can read; so it should not live for long.
 #[derive(Debug)]
 pub struct View {
     shared: Arc<Shared>,
@@ -73,8 +73,8 @@ impl View {
     /// Answers a read.
     ///
     /// # Errors
-    /// If its revision was compacted or had not happened when the view was made, or its sorting does
-    /// not exist.
+    /// If its revision was compacted or had not happened when the view was made, or its sorting
+    /// does not exist.
     pub fn range(&self, request: &RangeRequest) -> Result<RangeResponse, Error> {
         range(&self.moment(), request)
     }

@@ -1,8 +1,9 @@
 //! Puts and removals, as commands and inside of transactions.
 //!
-//! All changes of one command share one revision, the next; each has its place in it, from 0. They are
-//! written above the current revision, where nobody but the command itself looks, and
-//! [`Change::publish`] makes them current all at once. So a long one need not hold the lock throughout.
+//! All changes of one command share one revision, the next; each has its place in it, from 0. They
+//! are written above the current revision, where nobody but the command itself looks, and
+//! [`Change::publish`] makes them current all at once. So a long one need not hold the lock
+//! throughout.
 
 use std::ops::ControlFlow;
 
@@ -69,27 +70,27 @@ impl<'h> Change<'h> {
     }
 }
 
-/// Whether a put can be done. The two kinds of failure come in another order inside of a transaction,
-/// see there.
+/// Whether a put finds its lease. There are none yet.
 pub(crate) fn check_lease(request: &PutRequest) -> Result<(), Error> {
     if request.lease == 0 { Ok(()) } else { Err(Error::LeaseNotFound) }
 }
 
 /// Whether a put that keeps something finds what it keeps.
-pub(crate) fn check_kept(moment: &Moment<'_>, request: &PutRequest) -> Result<(), Error> {
-    if !request.ignore_value && !request.ignore_lease {
-        return Ok(());
+pub(crate) fn check_kept(
+    versions: &Versions,
+    revision: i64,
+    request: &PutRequest,
+) -> Result<(), Error> {
+    let keeps = request.ignore_value || request.ignore_lease;
+    if keeps && versions.tree.at(&request.key, revision).is_none() {
+        return Err(Error::KeyNotFound);
     }
-    let versions = moment.shared.read();
-    match versions.tree.at(&request.key, moment.status.revision) {
-        Some(_) => Ok(()),
-        None => Err(Error::KeyNotFound),
-    }
+    Ok(())
 }
 
-/// Sets a key. The checks passed before the first change of the command, so this cannot fail; should
-/// the key of a put that keeps something have been removed since, by the same transaction, then there
-/// is nothing to keep and the put sets what it brings.
+/// Sets a key. The checks passed before the first change of the command, so this cannot fail;
+/// should the key of a put that keeps something have been removed since, by the same transaction,
+/// then there is nothing to keep and the put sets what it brings.
 pub(crate) fn put(
     versions: &mut Versions,
     change: &mut Change<'_>,
@@ -106,8 +107,8 @@ pub(crate) fn put(
             response.prev_kv = old.map(|(old, facts)| old.key_value(facts));
         }
         let kept = |ignore: bool| old.filter(|_| ignore);
-        let value = kept(request.ignore_value)
-            .map_or(&request.value[..], |(old, facts)| old.value(facts));
+        let value =
+            kept(request.ignore_value).map_or(&request.value[..], |(old, facts)| old.value(facts));
         let lease = kept(request.ignore_lease).map_or(request.lease, |(_, facts)| facts.lease);
         let fields = Fields {
             create_revision: old.map_or(revision, |(_, facts)| facts.create_revision),

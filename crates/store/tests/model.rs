@@ -3,6 +3,8 @@
 //! The model shares nothing with the store but the messages. It follows the published semantics of
 //! etcd v3, a map copied at every change.
 
+#![expect(clippy::unwrap_used, reason = "the helpers of a test are a test too")]
+
 mod model {
     pub(crate) mod naive;
     pub(crate) mod requests;
@@ -16,10 +18,14 @@ use quorate_proto::etcdserverpb::{CompactionRequest, PutRequest, RangeRequest, R
 use quorate_store::{Command, Error, Store, View, Wants, is_read_only};
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 1_000,
+        failure_persistence: None,
+        ..Default::default()
+    })]
 
-    /// Whatever is applied and read, in whatever order, with views held and dropped: each answer is the
-    /// model's.
+    /// Whatever is applied and read, in whatever order, with views held and dropped: each answer is
+    /// the model's.
     #[test]
     fn every_answer_is_the_models(steps in steps()) {
         let mut store = Store::new();
@@ -66,7 +72,8 @@ proptest! {
         check_removal(&mut store, &mut model)?;
     }
 
-    /// No bytes make the store panic, or a reply where nothing waits, and equal bytes do equal things.
+    /// No bytes make the store panic, or a reply where nothing waits, and equal bytes do equal
+    /// things.
     #[test]
     fn arbitrary_bytes_are_applied_alike(commands in prop::collection::vec(
         (0_u8..6, prop::collection::vec(any::<u8>(), 0..40)), 1..20,
@@ -85,7 +92,11 @@ proptest! {
 
     /// Bytes that are nearly a command, too.
     #[test]
-    fn damaged_commands_are_applied_alike(steps in steps(), place in any::<prop::sample::Index>(), bit in 0_u8..8) {
+    fn damaged_commands_are_applied_alike(
+        steps in steps(),
+        place in any::<prop::sample::Index>(),
+        bit in 0_u8..8,
+    ) {
         let (mut one, mut other) = (Store::new(), Store::new());
         for step in steps {
             let Step::Apply(command) = step else { continue };

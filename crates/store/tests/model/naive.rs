@@ -250,7 +250,7 @@ impl Work<'_> {
         pairs.retain(|pair| {
             let values = [pair.mod_revision, pair.create_revision];
             values.iter().zip(bounds).all(|(&value, (max, min))| {
-                !(max != 0 && value > max) && !(min != 0 && value < min)
+                (max == 0 || value <= max) && (min == 0 || value >= min)
             })
         });
         let numbers = |pair: &KeyValue| match request.sort_target {

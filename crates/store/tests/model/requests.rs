@@ -150,17 +150,19 @@ fn compare() -> impl Strategy<Value = Compare> {
     ];
     // The operand's kind fits the target most of the time: 5 stands for "whichever it is".
     let target = prop_oneof![6 => Just(None), 2 => (0..6).prop_map(Some)];
-    (0..5, target, key(), range_end(), operand).prop_map(|(result, target, key, range_end, union)| {
-        let fitting = match &union {
-            Some(TargetUnion::Version(_)) | None => 0,
-            Some(TargetUnion::CreateRevision(_)) => 1,
-            Some(TargetUnion::ModRevision(_)) => 2,
-            Some(TargetUnion::Value(_)) => 3,
-            Some(TargetUnion::Lease(_)) => 4,
-        };
-        let target = target.unwrap_or(fitting);
-        Compare { result, target, key, range_end, target_union: union }
-    })
+    (0..5, target, key(), range_end(), operand).prop_map(
+        |(result, target, key, range_end, union)| {
+            let fitting = match &union {
+                Some(TargetUnion::Version(_)) | None => 0,
+                Some(TargetUnion::CreateRevision(_)) => 1,
+                Some(TargetUnion::ModRevision(_)) => 2,
+                Some(TargetUnion::Value(_)) => 3,
+                Some(TargetUnion::Lease(_)) => 4,
+            };
+            let target = target.unwrap_or(fitting);
+            Compare { result, target, key, range_end, target_union: union }
+        },
+    )
 }
 
 /// A transaction, with others inside down to a depth.
