@@ -1,7 +1,7 @@
 //! Group commit on a real disk, against the same bytes written and synced by hand.
 //!
-//! `cargo bench -p quorate-log`; the files lie in the directory for temporary files, so set `TMPDIR`
-//! to measure another disk.
+//! `cargo bench -p quorate-log`; the files lie in the directory for temporary files, so set
+//! `TMPDIR` to measure another disk.
 #![expect(clippy::disallowed_methods, reason = "a benchmark measures time and writes files")]
 #![expect(clippy::print_stdout, reason = "a benchmark prints")]
 

@@ -71,7 +71,10 @@ pub enum Malformed {
     #[error("the block has no entries; its sender must not send empty blocks")]
     Empty,
     /// Longer than any block can be.
-    #[error("the block is {0} bytes long, beyond the limit of {max}; its sender must split it", max = Block::BYTES_MAX)]
+    #[error(
+        "the block is {0} bytes long, beyond the limit of {max}; its sender must split it",
+        max = Block::BYTES_MAX
+    )]
     TooLong(u64),
     /// The indexes run out of their range.
     #[error("the block's indexes overflow; its sender made up the first index")]
@@ -86,7 +89,8 @@ pub enum Malformed {
     },
     /// An entry of a kind that this version does not know.
     #[error(
-        "entry {entry} of the block is of unknown kind {kind}; upgrade this member to its sender's version"
+        "entry {entry} of the block is of unknown kind {kind}; upgrade this member to its \
+         sender's version"
     )]
     UnknownKind {
         /// Which entry, counted from 0.

@@ -65,8 +65,8 @@ impl Choices {
         answer
     }
 
-    /// Begins the next round: the same questions, with answers not given in this order before. False
-    /// once every combination was given. Meant for [`Self::first`].
+    /// Begins the next round: the same questions, with answers not given in this order before.
+    /// False once every combination was given. Meant for [`Self::first`].
     pub fn advance(&mut self) -> bool {
         self.given.truncate(self.at);
         self.at = 0;

@@ -4,8 +4,8 @@
 //! - `write_at` and `allocate` are visible to `read_at` at once, and durable after `sync_data`.
 //! - Until then a crash keeps or loses each 512-byte sector by itself; a sector is never mixed, so
 //!   rewriting a sector with the old bytes in place endangers none of them.
-//! - `create`, `rename` and `remove` are durable after `sync_dir`; until then a crash keeps or loses
-//!   each by itself.
+//! - `create`, `rename` and `remove` are durable after `sync_dir`; until then a crash keeps or
+//!   loses each by itself.
 //! - After an error of `sync_data` or `sync_dir` nothing is known, whatever a later call says.
 
 use std::fmt::Debug;

@@ -115,7 +115,8 @@ pub enum FormatError {
 pub enum ReadError {
     /// The log does not have them: the caller asked wrongly.
     #[error(
-        "entries {from} to before {to} were asked for, but the log ends at {last}; a bug of the caller"
+        "entries {from} to before {to} were asked for, but the log ends at {last}; a bug of the \
+         caller"
     )]
     OutOfRange {
         /// The first that was asked for.

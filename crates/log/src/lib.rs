@@ -1,9 +1,9 @@
 //! The durable log of a member: its identity, its term and vote, its entries.
 //!
-//! A log is a directory with an identity file and numbered segments. Segments are only ever appended
-//! to: a record that begins at or below the last index makes the suffix it replaces invisible, so
-//! there is no moment between a truncation and an append. What lies on the disk is described byte by
-//! byte in `docs/log-format.md`.
+//! A log is a directory with an identity file and numbered segments. Segments are only ever
+//! appended to: a record that begins at or below the last index makes the suffix it replaces
+//! invisible, so there is no moment between a truncation and an append. What lies on the disk is
+//! described byte by byte in `docs/log-format.md`.
 //!
 //! - A [`Block`] is what is written, sent and applied: entries of one term, encoded once.
 //! - [`Log`] is owned by one thread and never waits for a disk, except in [`Log::open`] and where

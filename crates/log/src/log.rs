@@ -152,8 +152,8 @@ impl<D: Disk> Log<D> {
     /// the disk.
     ///
     /// # Panics
-    /// If the term falls, or a block leaves a gap, or its term is below that of the entry before it:
-    /// a bug of the caller.
+    /// If the term falls, or a block leaves a gap, or its term is below that of the entry before
+    /// it: a bug of the caller.
     pub fn append<'a>(
         &mut self,
         hard_state: Option<HardState>,

@@ -1,5 +1,5 @@
-//! What a [`crate::MemDisk`] knows of a file and of a change of a name: what a process sees, and what
-//! a crash may leave of it.
+//! What a [`crate::MemDisk`] knows of a file and of a change of a name: what a process sees, and
+//! what a crash may leave of it.
 
 use std::collections::BTreeMap;
 

@@ -1,10 +1,10 @@
 //! A directory in memory that can crash, tear, rot, fill up and fail: deterministic, for tests and
 //! simulators.
 //!
-//! It keeps apart what a process sees and what a crash leaves. Of each sector that was written since
-//! it was last synced, every version is kept, and a crash leaves any one of them; of the names, any
-//! subset of the changes. A failed sync forgets that the sectors were written, as Linux does: they
-//! stay visible, a later sync succeeds without them, and a crash loses them.
+//! It keeps apart what a process sees and what a crash leaves. Of each sector that was written
+//! since it was last synced, every version is kept, and a crash leaves any one of them; of the
+//! names, any subset of the changes. A failed sync forgets that the sectors were written, as Linux
+//! does: they stay visible, a later sync succeeds without them, and a crash loses them.
 
 use std::collections::BTreeMap;
 use std::io;

@@ -59,7 +59,8 @@ impl fmt::Display for Note {
         match self {
             Self::TornTail { file, offset, what } => write!(
                 f,
-                "dropped an incomplete write, never acknowledged, from {file} at offset {offset} ({what})"
+                "dropped an incomplete write, never acknowledged, from {file} at offset {offset} \
+                 ({what})"
             ),
         }
     }

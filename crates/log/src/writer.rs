@@ -187,8 +187,8 @@ impl<D: Disk> Writer<D> {
         }
     }
 
-    /// Writes markers, now that everything is durable: at the tail, and where segments were left, so
-    /// that the loss of the one that follows is noticed. They become durable by and by.
+    /// Writes markers, now that everything is durable: at the tail, and where segments were left,
+    /// so that the loss of the one that follows is noticed. They become durable by and by.
     fn prove(&self, chunks: &[Chunk], marker: RecordHeader) -> Result<(), Trouble> {
         for position in chunks.iter().filter_map(|chunk| chunk.previous_end) {
             if position.offset() > 0 {

@@ -15,8 +15,8 @@ pub struct NodeConfig {
     pub member: NodeId,
     /// The other members.
     pub peers: Vec<Peer>,
-    /// Where the peers connect to; already bound, so that a port in use is found out before anything
-    /// is written. A cluster of one has none.
+    /// Where the peers connect to; already bound, so that a port in use is found out before
+    /// anything is written. A cluster of one has none.
     pub listener: TcpListener,
     /// Where the log is; made if there is none.
     pub data_dir: PathBuf,

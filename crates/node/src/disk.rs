@@ -37,7 +37,8 @@ impl Disk {
     }
 }
 
-/// Runs a job, again and again while the disk is full: nothing was acknowledged, and space may come.
+/// Runs a job, again and again while the disk is full: nothing was acknowledged, and space may
+/// come.
 fn run(mut job: SyncJob<RealDisk>) -> Result<Synced<RealDisk>, SyncFailure<RealDisk>> {
     let mut said = false;
     loop {

@@ -29,7 +29,8 @@ pub(crate) enum Event<R> {
     Stop,
 }
 
-/// The queue into the owner. Whoever adds to an empty one wakes the owner; the others find it awake.
+/// The queue into the owner. Whoever adds to an empty one wakes the owner; the others find it
+/// awake.
 ///
 /// Its bounds are those of its sources: the waiting requests, the peers' windows, one disk job.
 #[derive(Debug)]

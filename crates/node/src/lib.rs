@@ -1,9 +1,9 @@
 //! Runs a replica for real: threads, files, timers, and gRPC between the members.
 //!
-//! A [`Node`] has two threads. The *owner* holds the replica and carries the peers' streams: whatever
-//! happens comes to its inbox, and what follows leaves in batches. The *disk* runs the log's writes
-//! and syncs, one job at a time, so that a slow disk never stops the owner. Clients call from threads
-//! of their own and are answered in batches as well.
+//! A [`Node`] has two threads. The *owner* holds the replica and carries the peers' streams:
+//! whatever happens comes to its inbox, and what follows leaves in batches. The *disk* runs the
+//! log's writes and syncs, one job at a time, so that a slow disk never stops the owner. Clients
+//! call from threads of their own and are answered in batches as well.
 //!
 //! What must hold:
 //! - One thread steps the replica. No lock is held while it does.

@@ -137,18 +137,13 @@ impl<R: Send + 'static> Node<R> {
         let board = Arc::new(Board::default());
         let (halt, halted) = watch::channel(None);
         let outbox = Outbox::start();
-        let parts = owner::Parts {
-            inbox: inbox.clone(),
-            outbox,
-            board: board.clone(),
-            halt,
-        };
+        let parts = owner::Parts { inbox: inbox.clone(), outbox, board: board.clone(), halt };
         owner::start(config, machine, parts).await?;
         Ok(Self { inner: Arc::new(Inner { inbox, board, halted }) })
     }
 
-    /// Has a command agreed on and applied, and gives the state machine's reply. It waits while there
-    /// is no leader; dropping the future gives up the reply, not the command.
+    /// Has a command agreed on and applied, and gives the state machine's reply. It waits while
+    /// there is no leader; dropping the future gives up the reply, not the command.
     ///
     /// # Errors
     /// If the command was refused, or the node stops.
@@ -158,8 +153,9 @@ impl<R: Send + 'static> Node<R> {
         reply.await.unwrap_or(Err(Error::Stopped))
     }
 
-    /// Returns once everything that was answered before this call, on any member, is applied here: a
-    /// read of the state after it is linearizable (thesis 6.4). It waits while there is no leader.
+    /// Returns once everything that was answered before this call, on any member, is applied here:
+    /// a read of the state after it is linearizable (thesis 6.4). It waits while there is no
+    /// leader.
     ///
     /// # Errors
     /// If the node stops.

@@ -113,11 +113,7 @@ where
     M: StateMachine,
     M::Reply: Send + 'static,
 {
-    fn open(
-        config: NodeConfig,
-        machine: M,
-        parts: Parts<M::Reply>,
-    ) -> Result<Self, StartError> {
+    fn open(config: NodeConfig, machine: M, parts: Parts<M::Reply>) -> Result<Self, StartError> {
         let io = |what| move |error| StartError::Io { what, error };
         let clock = Clock::start();
         let above = config.data_dir.parent().unwrap_or(Path::new(""));
@@ -403,12 +399,15 @@ impl Clock {
 }
 
 fn trace(event: &CoreEvent) {
-    match event {
-        CoreEvent::BecameLeader { term } => tracing::info!(%term, "leads"),
-        CoreEvent::BecameFollower { term, leader } => {
-            let leader = leader.map(|leader| format!("{:x}", leader.value()));
-            tracing::info!(%term, leader, "follows");
-        }
-        other => tracing::debug!(?other),
+    if let CoreEvent::BecameLeader { term } = event {
+        tracing::info!(%term, "this member leads");
+    } else if let CoreEvent::BecameFollower { term, leader: Some(leader) } = event {
+        tracing::info!(%term, leader = format!("{:x}", leader.value()), "this member follows");
+    } else if let CoreEvent::SteppedDown { term, cause } = event {
+        tracing::warn!(%term, ?cause, "this member no longer leads");
+    } else if let CoreEvent::PeerMisbehaved { .. } = event {
+        tracing::warn!(?event, "a peer sent what no correct member sends");
+    } else {
+        tracing::debug!(?event);
     }
 }

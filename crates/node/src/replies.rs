@@ -1,8 +1,8 @@
 //! Answers on their way back to those who wait, in batches.
 //!
-//! Waking a task of another thread's runtime costs a system call. So the owner does not complete the
-//! waiting requests itself: it hands all answers of a round over in one piece, with one wake-up, and
-//! a task in the clients' runtime completes them there.
+//! Waking a task of another thread's runtime costs a system call. So the owner does not complete
+//! the waiting requests itself: it hands all answers of a round over in one piece, with one
+//! wake-up, and a task in the clients' runtime completes them there.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

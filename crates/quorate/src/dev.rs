@@ -61,7 +61,8 @@ impl Dev {
         for config in configs {
             let directory = config.data_dir.display().to_string();
             let server = Server::start(config).await;
-            servers.push(server.with_context(|| format!("the member in {directory} cannot start"))?);
+            servers
+                .push(server.with_context(|| format!("the member in {directory} cannot start"))?);
         }
         output::print(&self.table(&places, &servers))?;
         let ready = async {

@@ -17,7 +17,8 @@ enum Format {
 /// What is said on standard error, and how.
 #[derive(Args, Debug)]
 pub(crate) struct Logging {
-    /// What to report: error, warn, info, debug or trace; also per module, as in info,quorate_node=debug
+    /// What to report: error, warn, info, debug or trace; also per module, as in
+    /// info,quorate_node=debug
     #[arg(long, value_name = "LEVEL", env = "QUORATE_LOG_LEVEL", global = true)]
     log_level: Option<String>,
 
@@ -30,9 +31,9 @@ impl Logging {
     /// Starts reporting, at `level` unless told otherwise.
     pub(crate) fn start(&self, level: &str) -> Result<()> {
         let level = self.log_level.as_deref().unwrap_or(level);
-        let filter = EnvFilter::builder()
-            .parse(level)
-            .with_context(|| format!("--log-level '{level}' is none; write error, warn, info, …"))?;
+        let filter = EnvFilter::builder().parse(level).with_context(|| {
+            format!("--log-level '{level}' is none; write error, warn, info, …")
+        })?;
         let builder =
             tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
         match self.log_format {

@@ -2,10 +2,12 @@
 //!
 //! Names and meanings are etcd's where there is the same thing.
 
+use std::io::ErrorKind;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use clap::{Args, ValueEnum};
 use quorate_node::Timing;
 use quorate_server::{Cluster, ServerConfig};
@@ -91,7 +93,7 @@ impl Settings {
         let rest: Self = toml::from_str(&text).map_err(|error| {
             let line = error.span().map_or(1, |span| 1 + text[..span.start].matches('\n').count());
             let reason = error.message().replace('\n', " ");
-            anyhow::anyhow!("{file}, line {line}: {reason}; see 'quorate serve --help' for the keys")
+            anyhow!("{file}, line {line}: {reason}; see 'quorate serve --help' for the keys")
         })?;
         Ok(Self {
             name: self.name.or(rest.name),
@@ -133,8 +135,8 @@ impl Settings {
             advertised.sort();
             ensure!(
                 seat.peer_urls == advertised,
-                "--initial-cluster says that {name} is at {}, --initial-advertise-peer-urls says {}; \
-                 set both to the URL that the other members reach it at",
+                "--initial-cluster says that {name} is at {}, --initial-advertise-peer-urls says \
+                 {}; set both to the URL that the other members reach it at",
                 seat.peer_urls.join(","),
                 advertised.join(","),
             );
@@ -154,7 +156,10 @@ impl Settings {
             .iter()
             .map(|url| bind("--listen-client-urls", url))
             .collect::<Result<Vec<_>>>()?;
-        ensure!(!client_listeners.is_empty(), "--listen-client-urls is empty; give at least one URL");
+        ensure!(
+            !client_listeners.is_empty(),
+            "--listen-client-urls is empty; give at least one URL"
+        );
         Ok(ServerConfig {
             peer_listener: bind("--listen-peer-urls", peer_url)?,
             client_listeners,
@@ -195,21 +200,24 @@ fn urls(list: &str) -> Vec<String> {
 }
 
 /// Binds the port of a URL.
-pub(crate) fn bind(flag: &str, url: &str) -> Result<std::net::TcpListener> {
+pub(crate) fn bind(flag: &str, url: &str) -> Result<TcpListener> {
     if url.starts_with("https://") {
         bail!("{flag} '{url}': TLS is not supported yet; write http://host:port");
     }
     let Some(address) = url.strip_prefix("http://") else {
         bail!("{flag} '{url}' is no URL; write http://host:port");
     };
-    std::net::TcpListener::bind(address).map_err(|error| match error.kind() {
-        std::io::ErrorKind::AddrInUse => anyhow::anyhow!(
-            "{flag} {url}: the port is in use; stop what uses it (another member?), or choose another"
-        ),
-        std::io::ErrorKind::InvalidInput => {
-            anyhow::anyhow!("{flag} '{url}' has no valid port; write http://host:port")
+    TcpListener::bind(address).map_err(|error| {
+        if error.kind() == ErrorKind::AddrInUse {
+            anyhow!(
+                "{flag} {url}: the port is in use; stop what uses it (another member?), or choose \
+                 another"
+            )
+        } else if error.kind() == ErrorKind::InvalidInput {
+            anyhow!("{flag} '{url}' has no valid port; write http://host:port")
+        } else {
+            anyhow!("{flag} {url}: cannot listen there: {error}; check host and port")
         }
-        _ => anyhow::anyhow!("{flag} {url}: cannot listen there: {error}; check host and port"),
     })
 }
 
@@ -251,7 +259,7 @@ mod tests {
 
     #[test]
     fn a_port_in_use_is_named() {
-        let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", taken.local_addr().unwrap());
         let error = bind("--listen-peer-urls", &url).unwrap_err().to_string();
         assert!(error.contains(&url) && error.contains("the port is in use"), "{error}");

@@ -1,9 +1,9 @@
 //! How many entries three members commit in a second, in one thread and in memory.
 //!
-//! The bench carries no payload, touches no disk and no network: writes count as durable at once, and
-//! messages move from one outbox to the next inbox. What it measures is the arithmetic of consensus
-//! alone, which must never be what a cluster waits for. A constant number of proposals is outstanding;
-//! as many as were committed are proposed anew.
+//! The bench carries no payload, touches no disk and no network: writes count as durable at once,
+//! and messages move from one outbox to the next inbox. What it measures is the arithmetic of
+//! consensus alone, which must never be what a cluster waits for. A constant number of proposals is
+//! outstanding; as many as were committed are proposed anew.
 //!
 //! `cargo bench -p quorate-raft`
 #![expect(clippy::print_stdout, reason = "a bench prints its figures")]

@@ -1,8 +1,8 @@
 //! AppendEntries as a follower receives it (§5.3).
 //!
 //! The rules that keep logs equal: the entry before the new ones must be here with the same term,
-//! for a message without entries too; entries that are here already are left alone, so that a late or
-//! doubled message never cuts the log; what is acknowledged or committed is what *this* message
+//! for a message without entries too; entries that are here already are left alone, so that a late
+//! or doubled message never cuts the log; what is acknowledged or committed is what *this* message
 //! verified, never merely what this log happens to hold.
 
 use crate::common::Core;

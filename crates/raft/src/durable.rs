@@ -1,11 +1,12 @@
 //! What is on its way to the disk, and what has arrived.
 //!
-//! All that must be durable, hard state and entries, goes through one ordered sequence of writes, and
-//! the disk confirms a prefix of it. So there is one durable position, and every promise compares
-//! with it. Two rules make it trustworthy:
+//! All that must be durable, hard state and entries, goes through one ordered sequence of writes,
+//! and the disk confirms a prefix of it. So there is one durable position, and every promise
+//! compares with it. Two rules make it trustworthy:
 //!
 //! - A truncation clips every earlier write to below the cut. When an index is written twice, the
-//!   confirmation of the first write says nothing about the second (the ABA of asynchronous writes).
+//!   confirmation of the first write says nothing about the second (the ABA of asynchronous
+//!   writes).
 //! - A write carries entries of one source, so that the shell knows where their payloads are. When
 //!   entries of another source come before the write was handed out, the write is sealed as it is.
 

@@ -26,8 +26,8 @@ pub(crate) struct Leader {
 }
 
 impl Leader {
-    /// Begins a term: an empty entry, so that everything before it can be committed (§8), and a sign
-    /// of life to all.
+    /// Begins a term: an empty entry, so that everything before it can be committed (§8), and a
+    /// sign of life to all.
     pub(crate) fn new(core: &mut Core) -> Self {
         let last = core.trail.last_index();
         let now = core.now;

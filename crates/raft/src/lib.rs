@@ -1,9 +1,10 @@
 //! The Raft algorithm without payloads, clocks or I/O.
 //!
-//! [`Raft`] is a state machine: [`Raft::step`] takes an [`Input`] and the time, [`Raft::ready`] gives
-//! what is to be done: a write, messages, reads that may be served, events. Randomness is seeded, so
-//! a run is a seed and a list of inputs. The core sees entries as runs of one term; their payloads
-//! stay with the caller, who asks for appends peer by peer ([`Raft::pull`]) and adds the bytes.
+//! [`Raft`] is a state machine: [`Raft::step`] takes an [`Input`] and the time, [`Raft::ready`]
+//! gives what is to be done: a write, messages, reads that may be served, events. Randomness is
+//! seeded, so a run is a seed and a list of inputs. The core sees entries as runs of one term;
+//! their payloads stay with the caller, who asks for appends peer by peer ([`Raft::pull`]) and adds
+//! the bytes.
 //!
 //! What promises durability leaves only after [`Input::Persisted`] has brought back the
 //! [`Receipt`] of the write it depends on: a vote, an acknowledgement, the leader's own part of a

@@ -1,7 +1,7 @@
 //! What members say to each other.
 //!
-//! A message carries no payload: an [`Append`] names the entries it stands for, and the replica adds
-//! their bytes when the message leaves. Each variant has one meaning; nothing is optional by
+//! A message carries no payload: an [`Append`] names the entries it stands for, and the replica
+//! adds their bytes when the message leaves. Each variant has one meaning; nothing is optional by
 //! convention.
 
 use alloc::vec::Vec;

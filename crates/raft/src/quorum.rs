@@ -1,9 +1,9 @@
 //! The arithmetic of majorities: pure functions over a membership.
 //!
-//! During a change of membership a decision needs a majority of the incoming voters *and* one of the
-//! outgoing ones (§6), never a majority of the union. Everything that a quorum decides here has the
-//! form "the largest value that a quorum has reached": the commit index, the newest confirmed round
-//! of reads, the time up to which a quorum was heard.
+//! During a change of membership a decision needs a majority of the incoming voters *and* one of
+//! the outgoing ones (§6), never a majority of the union. Everything that a quorum decides here has
+//! the form "the largest value that a quorum has reached": the commit index, the newest confirmed
+//! round of reads, the time up to which a quorum was heard.
 
 use alloc::collections::BTreeSet;
 
@@ -32,8 +32,8 @@ pub(crate) fn agrees(membership: &Membership, agrees: impl Fn(NodeId) -> bool) -
     reached(membership, agrees) == Some(true)
 }
 
-/// The largest value that a majority of `voters` has reached. Quadratic in the number of voters, and
-/// free of allocation: memberships are small.
+/// The largest value that a majority of `voters` has reached. Quadratic in the number of voters,
+/// and free of allocation: memberships are small.
 fn reached_by_majority<T: Ord + Copy>(
     voters: &BTreeSet<NodeId>,
     value: &impl Fn(NodeId) -> T,

@@ -1,8 +1,8 @@
 //! The member: takes inputs, hands out what is to be done, and changes roles.
 //!
-//! Every input goes the same way: for a message the rules about terms (`receive.rs`), then the role's
-//! handler, which returns the [`Transition`] it wishes, then [`Raft::perform`], which alone changes
-//! roles.
+//! Every input goes the same way: for a message the rules about terms (`receive.rs`), then the
+//! role's handler, which returns the [`Transition`] it wishes, then [`Raft::perform`], which alone
+//! changes roles.
 
 use crate::candidate::{Candidate, PreCandidate};
 use crate::common::{Core, Outbox, Pace};
@@ -138,8 +138,8 @@ impl Raft {
             || !outbox.events.is_empty()
     }
 
-    /// Appends `count` entries of the current term, if this member leads. The payloads stay with the
-    /// caller; the write comes out of the next [`Raft::ready`].
+    /// Appends `count` entries of the current term, if this member leads. The payloads stay with
+    /// the caller; the write comes out of the next [`Raft::ready`].
     ///
     /// # Errors
     ///
@@ -161,8 +161,8 @@ impl Raft {
         }
     }
 
-    /// One ticket for all the reads that wait now. It comes back in [`Ready::reads`] when they may be
-    /// served. Works on any member, and waits as long as there is no leader.
+    /// One ticket for all the reads that wait now. It comes back in [`Ready::reads`] when they may
+    /// be served. Works on any member, and waits as long as there is no leader.
     pub fn read(&mut self, now: Instant) -> ReadTicket {
         self.advance(now);
         let ticket = self.core.reads.issue();
@@ -174,8 +174,8 @@ impl Raft {
         ticket
     }
 
-    /// The next append for a peer that has room: `None` when this member does not lead, when nothing
-    /// is to be sent, or when the peer's window is full.
+    /// The next append for a peer that has room: `None` when this member does not lead, when
+    /// nothing is to be sent, or when the peer's window is full.
     pub fn pull(&mut self, now: Instant, to: NodeId, log: &impl Sizes) -> Option<Envelope> {
         self.advance(now);
         match &mut self.role {
@@ -184,8 +184,8 @@ impl Raft {
         }
     }
 
-    /// When the next [`Input::Timeout`] is due. Changes with every call; a timer that is late by the
-    /// granularity of a clock does no harm, and one that fires early neither.
+    /// When the next [`Input::Timeout`] is due. Changes with every call; a timer that is late by
+    /// the granularity of a clock does no harm, and one that fires early neither.
     #[must_use]
     pub fn deadline(&self) -> Instant {
         match &self.role {

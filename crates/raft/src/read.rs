@@ -1,10 +1,10 @@
 //! Linearizable reads without a write: ReadIndex (§8, thesis 6.4).
 //!
-//! A leader that wants to serve a read must know two things: its commit index covers everything that
-//! was acknowledged before, which holds once an entry of its own term is committed; and it still
-//! leads, which a quorum confirms by answering a heartbeat that was sent *after* the read came. The
-//! heartbeats carry a number chosen by the leader. Reads that come while a round is under way wait
-//! for the next one, so under load one round serves many.
+//! A leader that wants to serve a read must know two things: its commit index covers everything
+//! that was acknowledged before, which holds once an entry of its own term is committed; and it
+//! still leads, which a quorum confirms by answering a heartbeat that was sent *after* the read
+//! came. The heartbeats carry a number chosen by the leader. Reads that come while a round is under
+//! way wait for the next one, so under load one round serves many.
 
 use alloc::vec::Vec;
 
@@ -74,8 +74,8 @@ struct Round {
     readers: Readers,
 }
 
-/// Who waits for a round: the newest ticket of each member covers its older ones, so there are never
-/// more than there are members.
+/// Who waits for a round: the newest ticket of each member covers its older ones, so there are
+/// never more than there are members.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Readers {
     /// The newest ticket of this member.

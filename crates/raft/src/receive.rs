@@ -1,7 +1,7 @@
 //! How a message is taken: is it possible at all, what does its term mean, which role is it for.
 //!
-//! The rules about terms (§5.1) stand here, once. Handlers of roles see messages of the current term
-//! only; votes and pre-votes have rules of their own about terms, in `vote.rs`.
+//! The rules about terms (§5.1) stand here, once. Handlers of roles see messages of the current
+//! term only; votes and pre-votes have rules of their own about terms, in `vote.rs`.
 
 use crate::append;
 use crate::common::Core;
@@ -125,8 +125,8 @@ impl Raft {
         follower
     }
 
-    /// An answer to a pre-vote. The voter's term may be lower, since it adopted nothing; a refusal may
-    /// teach a higher one.
+    /// An answer to a pre-vote. The voter's term may be lower, since it adopted nothing; a refusal
+    /// may teach a higher one.
     fn on_pre_vote_reply(
         &mut self,
         from: NodeId,
@@ -156,7 +156,8 @@ impl Raft {
         }
     }
 
-    /// A message of a lower term changes nothing here, but its sender may be stuck without an answer.
+    /// A message of a lower term changes nothing here, but its sender may be stuck without an
+    /// answer.
     fn on_lower_term(&mut self, from: NodeId, term: Term, message: &Message) {
         match message {
             // A deposed leader or a candidate that is late.
@@ -194,8 +195,8 @@ impl Raft {
         self.core.emit(Event::MessageIgnored { from, reason });
     }
 
-    /// Whether a correct member of this cluster could have sent this. Past this point the message is
-    /// trusted in its form, though not in being timely.
+    /// Whether a correct member of this cluster could have sent this. Past this point the message
+    /// is trusted in its form, though not in being timely.
     fn check_message(
         &self,
         from: NodeId,

@@ -1,7 +1,7 @@
 //! The only randomness of the core: SplitMix64, seeded by the configuration.
 //!
-//! Good enough to keep election timeouts apart, and the same everywhere for the same seed, so that a
-//! run is a seed and a list of inputs. Not for secrets.
+//! Good enough to keep election timeouts apart, and the same everywhere for the same seed, so that
+//! a run is a seed and a list of inputs. Not for secrets.
 
 use core::time::Duration;
 

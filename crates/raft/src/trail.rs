@@ -1,7 +1,8 @@
 //! The log without its payloads: for each term, where its entries begin.
 //!
-//! Entry terms never fall along a log, so a handful of runs tells the term of every entry, in memory
-//! proportional to the number of leaders and not of entries. No question about the log needs a disk.
+//! Entry terms never fall along a log, so a handful of runs tells the term of every entry, in
+//! memory proportional to the number of leaders and not of entries. No question about the log needs
+//! a disk.
 
 use alloc::vec::Vec;
 
@@ -10,8 +11,8 @@ use crate::types::{EntryId, Index, Term};
 
 /// The terms of all entries of a log.
 ///
-/// Invariants: `starts` rises strictly in index and in term, its first index is 1, and its last index
-/// is at most `last`; it is empty exactly when `last` is zero.
+/// Invariants: `starts` rises strictly in index and in term, its first index is 1, and its last
+/// index is at most `last`; it is empty exactly when `last` is zero.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Trail {
     /// The first entry of each term that the log has entries of.
@@ -97,8 +98,8 @@ impl Trail {
         EntryId::new(self.starts[run].term, self.run_end(run))
     }
 
-    /// The first of the entries `runs`, which begin after `previous`, that this log lacks or has with
-    /// another term. `None` when it has them all.
+    /// The first of the entries `runs`, which begin after `previous`, that this log lacks or has
+    /// with another term. `None` when it has them all.
     pub(crate) fn first_missing(&self, previous: Index, runs: &[Run]) -> Option<Index> {
         let mut at = previous.next();
         for run in runs {

@@ -76,8 +76,8 @@ impl Raft {
         }
     }
 
-    /// While a leader lives, nobody else is helped to replace it. The leader itself may ask: then it
-    /// leads no longer.
+    /// While a leader lives, nobody else is helped to replace it. The leader itself may ask: then
+    /// it leads no longer.
     fn refuse_for_leader(&self, from: NodeId) -> Option<Refusal> {
         let leader = match &self.role {
             Role::Follower(follower) => follower.living_leader(&self.core)?,

@@ -1,5 +1,5 @@
-//! Random faults, then healing: the promises of Raft must hold at every moment, and the cluster must
-//! elect a leader and converge once the faults end.
+//! Random faults, then healing: the promises of Raft must hold at every moment, and the cluster
+//! must elect a leader and converge once the faults end.
 //!
 //! A run is its seed. A failure names it.
 
@@ -146,8 +146,8 @@ fn fault_or_work(cluster: &mut Cluster, dice: &mut Dice, all: &[NodeId], weather
     }
 }
 
-/// A leader is cut off and does not know it, the others notice at once; it is asked to read, and goes
-/// on being asked while they elect another.
+/// A leader is cut off and does not know it, the others notice at once; it is asked to read, and
+/// goes on being asked while they elect another.
 fn isolate_a_leader(cluster: &mut Cluster, dice: &mut Dice, all: &[NodeId]) {
     let Some(leader) = cluster.leader().filter(|_| 1 < all.len()) else { return };
     let others: Vec<NodeId> = all.iter().copied().filter(|&id| id != leader).collect();

@@ -107,8 +107,8 @@ fn section_5_2_one_vote_in_a_term() {
     assert_eq!(answers, expected);
 }
 
-/// A candidate that hears a leader of its term, or a later one, follows it; one of an earlier term it
-/// ignores.
+/// A candidate that hears a leader of its term, or a later one, follows it; one of an earlier term
+/// it ignores.
 #[test]
 fn section_5_2_a_candidate_yields_to_a_legitimate_leader_only() {
     let mut cluster = with_logs(4, &[&[1], &[1], &[1]]);
@@ -159,8 +159,8 @@ fn section_5_3_a_majority_commits_and_followers_learn_it() {
     assert!((1..=5).all(|id| commit(&cluster, id) == 2));
 }
 
-/// The consistency check: a follower without the entry before the new ones refuses them, and so does
-/// one that has another entry there. For an empty append too.
+/// The consistency check: a follower without the entry before the new ones refuses them, and so
+/// does one that has another entry there. For an empty append too.
 #[test]
 fn section_5_3_the_consistency_check() {
     for previous in [entry(5, 3), entry(3, 3)] {
@@ -284,8 +284,8 @@ fn figure_7_one_cluster_of_seven() {
     }
 }
 
-/// Figure 8: an entry of term 2 that is on a majority may still be overwritten (d), unless an entry of
-/// the leader's own term is on a majority too (e).
+/// Figure 8: an entry of term 2 that is on a majority may still be overwritten (d), unless an entry
+/// of the leader's own term is on a majority too (e).
 #[test]
 fn figure_8_d_an_old_entry_on_a_majority_can_be_overwritten() {
     // (c): member 1 has brought its entry of term 2 to a majority, and has written one of term 4.
@@ -358,8 +358,8 @@ fn section_8_a_deposed_leader_serves_no_read() {
     assert_eq!(cluster.checker.served, served + 1, "the new leader confirms it, up to date");
 }
 
-/// Disruptive servers (end of §6): a server that heard a leader within the shortest election timeout
-/// neither votes nor adopts the term of who asks.
+/// Disruptive servers (end of §6): a server that heard a leader within the shortest election
+/// timeout neither votes nor adopts the term of who asks.
 #[test]
 fn section_6_removed_servers_do_not_disrupt() {
     let mut cluster = Cluster::new(3, 1);

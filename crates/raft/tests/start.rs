@@ -1,5 +1,5 @@
-//! What a member does with settings and disks that cannot be: a typed error, never a panic. And with
-//! messages that cannot be: an event, never a panic.
+//! What a member does with settings and disks that cannot be: a typed error, never a panic. And
+//! with messages that cannot be: an event, never a panic.
 
 mod rig;
 
@@ -175,8 +175,8 @@ fn a_joint_membership_elects_with_both_halves() {
     assert_eq!(cluster.raft(node(1)).commit(), index(2), "the outgoing half has no majority");
 }
 
-/// Whatever comes, the only panics are proofs of lost safety; a lone member has committed nothing and
-/// follows nobody for long, so there are none here.
+/// Whatever comes, the only panics are proofs of lost safety; a lone member has committed nothing
+/// and follows nobody for long, so there are none here.
 #[test]
 fn random_messages_never_stop_a_member() {
     for seed in 0..200 {

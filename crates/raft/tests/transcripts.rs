@@ -4,8 +4,8 @@
 //! what happened. `UPDATE_TRANSCRIPTS=1 cargo test -p quorate-raft --test transcripts` writes the
 //! outputs anew; a change is to be understood before it is kept.
 //!
-//! In the output, `1 < ...` is what member 1 receives, `1 | ...` an event or result at it, `1 # ...`
-//! its disk, `1 > 2 ...` a message it sends. Commands: see `Script::command`.
+//! In the output, `1 < ...` is what member 1 receives, `1 | ...` an event or result at it, `1 #
+//! ...` its disk, `1 > 2 ...` a message it sends. Commands: see `Script::command`.
 
 mod rig;
 

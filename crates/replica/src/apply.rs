@@ -6,8 +6,8 @@ use crate::effects::Fatal;
 use crate::machine::{Command, StateMachine, Wants};
 use crate::replica::Replica;
 
-/// Payload bytes applied in one call: what a member may be busy with before it looks at its messages
-/// and timers again.
+/// Payload bytes applied in one call: what a member may be busy with before it looks at its
+/// messages and timers again.
 const APPLY_BYTES_MAX: u64 = 1024 * 1024;
 
 impl<D: Disk, M: StateMachine> Replica<D, M> {

@@ -2,8 +2,8 @@
 
 use quorate_log::{Block, BlockBuilder, Disk, EntryKind, Log};
 use quorate_raft::{
-    Append as CoreAppend, Entries, Envelope, Index, Instant, Message, NodeId, Ready, Run, Sizes, Source,
-    Write,
+    Append as CoreAppend, Entries, Envelope, Index, Instant, Message, NodeId, Ready, Run, Sizes,
+    Source, Write,
 };
 
 use crate::effects::{Effects, Fatal};
@@ -132,11 +132,11 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
         };
         let first = append.previous.index.next();
         let end = append.last().next();
-        let blocks =
-            if first < end { self.log.read(first, end, u64::MAX)? } else { Vec::new() };
+        let blocks = if first < end { self.log.read(first, end, u64::MAX)? } else { Vec::new() };
         let count: u64 = blocks.iter().map(|block| u64::from(block.count())).sum();
         assert_eq!(count, end.since(first), "the log reads what it was asked for");
-        let body = Body::Append(Append { previous: append.previous, blocks, commit: append.commit });
+        let body =
+            Body::Append(Append { previous: append.previous, blocks, commit: append.commit });
         Ok(Some(PeerMessage { from, to, term, body }))
     }
 }

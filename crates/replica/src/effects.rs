@@ -76,7 +76,10 @@ pub enum OpenError {
     #[error(transparent)]
     Restore(#[from] RestoreError),
     /// A membership entry does not decode.
-    #[error("the membership entry at index {index} is in no format this version knows; run the version that wrote it, or a newer one")]
+    #[error(
+        "the membership entry at index {index} is in no format this version knows; run the version \
+         that wrote it, or a newer one"
+    )]
     Membership {
         /// Where it stands.
         index: Index,
@@ -90,4 +93,3 @@ pub enum Fatal {
     #[error("the log cannot be read: {0}")]
     Read(#[from] quorate_log::ReadError),
 }
-

@@ -14,8 +14,8 @@ use crate::replica::Replica;
 const UNCOMMITTED_MAX: u64 = 64 * 1024;
 
 impl<D: Disk, M: StateMachine> Replica<D, M> {
-    /// Places this member's waiting proposals in its own log if it leads, or forwards them if another
-    /// does. Without a leader they go on waiting.
+    /// Places this member's waiting proposals in its own log if it leads, or forwards them if
+    /// another does. Without a leader they go on waiting.
     pub(crate) fn place_proposals(&mut self, now: Instant) {
         let term = self.raft.term();
         let Some(leader) = self.raft.leader() else { return };
@@ -57,8 +57,8 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
         self.effects.messages.push(PeerMessage { from, to: leader, term, body });
     }
 
-    /// Sends again what was forwarded in this term and is undecided, if it is time: the leader takes
-    /// nothing twice.
+    /// Sends again what was forwarded in this term and is undecided, if it is time: the leader
+    /// takes nothing twice.
     pub(crate) fn maybe_resend(&mut self, now: Instant) {
         if self.resend_at.is_none_or(|at| now < at) {
             return;
@@ -88,7 +88,8 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
         term: Term,
         proposals: Proposals,
     ) {
-        // Meant for the leader of that term: nobody else may take them, or they might be taken twice.
+        // Meant for the leader of that term: nobody else may take them, or they might be taken
+        // twice.
         if !self.raft.is_leader() || self.raft.term() != term {
             return;
         }
@@ -120,8 +121,7 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
     }
 
     fn answer(&mut self, to: NodeId, body: Body) {
-        let message =
-            PeerMessage { from: self.raft.id(), to, term: self.raft.term(), body };
+        let message = PeerMessage { from: self.raft.id(), to, term: self.raft.term(), body };
         self.effects.messages.push(message);
     }
 

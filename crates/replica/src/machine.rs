@@ -21,8 +21,8 @@ pub trait StateMachine {
 pub struct Command {
     /// Its place in the log.
     pub index: Index,
-    /// What was proposed; shares the memory of the log's cache, so keep a copy, not a clone, of what
-    /// is to stay.
+    /// What was proposed; shares the memory of the log's cache, so keep a copy, not a clone, of
+    /// what is to stay.
     pub body: Bytes,
     /// Whether somebody waits for the reply at this member.
     pub wants: Wants,

@@ -42,12 +42,8 @@ pub(crate) fn decode(body: &[u8]) -> Option<Membership> {
         let (ids, _) = ids.as_chunks::<8>();
         Some(ids.iter().map(|id| NodeId::new(u64::from_le_bytes(*id))).collect())
     };
-    let membership = Membership {
-        incoming: set()?,
-        outgoing: set()?,
-        learners: set()?,
-        learners_next: set()?,
-    };
+    let membership =
+        Membership { incoming: set()?, outgoing: set()?, learners: set()?, learners_next: set()? };
     rest.is_empty().then_some(membership)
 }
 

@@ -1,9 +1,9 @@
 //! What a leader has taken from each origin in its term, so that it takes nothing twice.
 //!
-//! Forwarded proposals may be lost, doubled or late. Within one term a leader keeps, for each origin,
-//! the last sequence it took. A batch is taken only if the one sent right before it was: then the
-//! proposals of an origin stand in the log in order, without gaps and without repetition. The record
-//! begins anew with each term, as the chain of the sender does.
+//! Forwarded proposals may be lost, doubled or late. Within one term a leader keeps, for each
+//! origin, the last sequence it took. A batch is taken only if the one sent right before it was:
+//! then the proposals of an origin stand in the log in order, without gaps and without repetition.
+//! The record begins anew with each term, as the chain of the sender does.
 
 use std::collections::BTreeMap;
 
@@ -31,15 +31,9 @@ pub(crate) enum Intake {
 }
 
 impl Origins {
-    /// Decides about the batch of `origin` that ends at `last` and was sent after `previous` in `term`,
-    /// this leader's own. The caller calls [`Self::take`] when it has taken a new one.
-    pub(crate) fn examine(
-        &mut self,
-        term: Term,
-        origin: u64,
-        previous: u64,
-        last: u64,
-    ) -> Intake {
+    /// Decides about the batch of `origin` that ends at `last` and was sent after `previous` in
+    /// `term`, this leader's own. The caller calls [`Self::take`] when it has taken a new one.
+    pub(crate) fn examine(&mut self, term: Term, origin: u64, previous: u64, last: u64) -> Intake {
         if self.term != term {
             self.term = term;
             self.taken.clear();

@@ -1,13 +1,14 @@
 //! The proposals of this member's own clients, from their coming to their being applied.
 //!
-//! Proposals are numbered in the order they come and encoded once, in batches that are blocks of the
-//! log. A batch is *waiting*, or *sent* in a term: placed in this member's own log while it leads, or
-//! forwarded to whoever leads. What was sent in a term and is not applied when the first entry of a
-//! later term is applied will never be: a later leader's log is what counts, and all of it before that
-//! entry has been applied. Such a batch waits again. That makes retries safe without a table of what
-//! was done: **a proposal is applied at most once**, provided that the leader of one term takes each
-//! batch once ([`crate::origins`]) and batches go out in order, which [`OwnProposals::next_to_send`]
-//! sees to by holding back what comes after an undecided batch of an earlier term.
+//! Proposals are numbered in the order they come and encoded once, in batches that are blocks of
+//! the log. A batch is *waiting*, or *sent* in a term: placed in this member's own log while it
+//! leads, or forwarded to whoever leads. What was sent in a term and is not applied when the first
+//! entry of a later term is applied will never be: a later leader's log is what counts, and all of
+//! it before that entry has been applied. Such a batch waits again. That makes retries safe without
+//! a table of what was done: **a proposal is applied at most once**, provided that the leader of
+//! one term takes each batch once ([`crate::origins`]) and batches go out in order, which
+//! [`OwnProposals::next_to_send`] sees to by holding back what comes after an undecided batch of an
+//! earlier term.
 
 use std::collections::VecDeque;
 
@@ -77,14 +78,7 @@ impl Batch {
 
 impl OwnProposals {
     pub(crate) fn new(origin: u64) -> Self {
-        Self {
-            origin,
-            next: 1,
-            batches: VecDeque::new(),
-            sent: 0,
-            line: (Term::ZERO, 0),
-            bytes: 0,
-        }
+        Self { origin, next: 1, batches: VecDeque::new(), sent: 0, line: (Term::ZERO, 0), bytes: 0 }
     }
 
     pub(crate) fn origin(&self) -> u64 {
@@ -130,8 +124,8 @@ impl OwnProposals {
         self.sent < self.batches.len() && (self.sent == 0 || self.line.0 == term)
     }
 
-    /// Marks the next waiting batch as sent in `term` and returns it; `None` when none waits, or when
-    /// an earlier one is undecided in another term.
+    /// Marks the next waiting batch as sent in `term` and returns it; `None` when none waits, or
+    /// when an earlier one is undecided in another term.
     pub(crate) fn next_to_send(&mut self, term: Term) -> Option<&Batch> {
         if !self.has_to_send(term) {
             return None;

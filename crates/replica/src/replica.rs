@@ -6,8 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use quorate_log::{Block, Disk, Log, Note, Room, Sequence, Synced};
 use quorate_raft::{
-    EntryId, Envelope, Index, Input, Instant, Message, NodeId, Raft, ReadReady, ReadTicket, Receipt,
-    Restored, Status,
+    EntryId, Envelope, Index, Input, Instant, Message, NodeId, Raft, ReadReady, ReadTicket,
+    Receipt, Restored, Status,
 };
 
 use crate::effects::{Effects, Fatal, OpenError, Refused, Setup};
@@ -52,9 +52,9 @@ pub struct Replica<D: Disk, M: StateMachine> {
 }
 
 impl<D: Disk, M: StateMachine> Replica<D, M> {
-    /// Opens the log on `disk`, creates it if there is none, and starts as a follower. `machine` is in
-    /// its initial state: the log is applied to it as it turns out to be committed. The notes say what
-    /// recovery found.
+    /// Opens the log on `disk`, creates it if there is none, and starts as a follower. `machine` is
+    /// in its initial state: the log is applied to it as it turns out to be committed. The notes
+    /// say what recovery found.
     ///
     /// # Errors
     /// If the log belongs to somebody else, is damaged or of a newer format, or the settings
@@ -73,11 +73,8 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
             memberships.push((*index, membership));
         }
         let patience = setup.raft.election_timeout_min;
-        let restored = Restored {
-            hard_state: recovered.hard_state,
-            runs: recovered.runs,
-            memberships,
-        };
+        let restored =
+            Restored { hard_state: recovered.hard_state, runs: recovered.runs, memberships };
         let raft = Raft::new(setup.raft, restored, now)?;
         let replica = Self {
             raft,
@@ -167,11 +164,11 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
         }
     }
 
-    /// Takes commands from this member's clients, to be applied in this order. Returns the sequence of
-    /// the first; they have consecutive ones, and [`Effects::replies`] names them by it.
+    /// Takes commands from this member's clients, to be applied in this order. Returns the sequence
+    /// of the first; they have consecutive ones, and [`Effects::replies`] names them by it.
     ///
-    /// They wait while there is no leader, and are sent again when a leader is lost: each is applied at
-    /// most once, and is answered unless this member stops first.
+    /// They wait while there is no leader, and are sent again when a leader is lost: each is
+    /// applied at most once, and is answered unless this member stops first.
     ///
     /// # Errors
     /// If too many wait already, or the disk is full. Then none is taken.
@@ -200,8 +197,8 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
         ticket
     }
 
-    /// The next entries for a peer that has room for them; `None` when there are none, or enough are
-    /// under way.
+    /// The next entries for a peer that has room for them; `None` when there are none, or enough
+    /// are under way.
     ///
     /// # Errors
     /// If the log cannot be read: the member must stop.

@@ -1,9 +1,9 @@
 //! Three replicas in one thread, in a world that loses, doubles and reorders messages and crashes
 //! members with their unsynced writes.
 //!
-//! Whatever happens: a command is applied at most once, all members apply the same commands in the same
-//! order, who was answered is right, a read sees every write that was answered before it, and once the
-//! world is kind again every waiting proposal is answered.
+//! Whatever happens: a command is applied at most once, all members apply the same commands in the
+//! same order, who was answered is right, a read sees every write that was answered before it, and
+//! once the world is kind again every waiting proposal is answered.
 
 mod world;
 
@@ -40,7 +40,10 @@ fn crashes_lose_no_answered_command_and_repeat_none() {
         let world = run(seed, Kindness { loss: 5, doubling: 5, crashes: 8 });
         resent += world.terms();
     }
-    assert!(resent > 300, "leaders were lost too rarely for this test to mean much: {resent} terms");
+    assert!(
+        resent > 300,
+        "leaders were lost too rarely for this test to mean much: {resent} terms"
+    );
 }
 
 #[test]

@@ -144,7 +144,10 @@ mod tests {
         let parse = |text| Cluster::parse(text, "t");
         assert_eq!(parse(""), Err(ClusterError::Empty));
         assert_eq!(parse("n1"), Err(ClusterError::NotAPair("n1".into())));
-        assert_eq!(parse("a=http://h:1,b=http://h:1"), Err(ClusterError::Twice("http://h:1".into())));
+        assert_eq!(
+            parse("a=http://h:1,b=http://h:1"),
+            Err(ClusterError::Twice("http://h:1".into()))
+        );
         for (text, reason) in [
             ("a=h:1", "it does not begin with http://"),
             ("a=http://h", "it has no port"),

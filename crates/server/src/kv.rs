@@ -113,15 +113,13 @@ impl Kv for KvService {
     }
 }
 
-/// Whether a transaction that only reads may be served from this member's own state: every read in it
-/// says so.
+/// Whether a transaction that only reads may be served from this member's own state: every read in
+/// it says so.
 fn is_serializable(txn: &TxnRequest) -> bool {
     let serializable = |operation: &RequestOp| match &operation.request {
         Some(request_op::Request::RequestRange(range)) => range.serializable,
         Some(request_op::Request::RequestTxn(txn)) => is_serializable(txn),
-        Some(
-            request_op::Request::RequestPut(_) | request_op::Request::RequestDeleteRange(_),
-        )
+        Some(request_op::Request::RequestPut(_) | request_op::Request::RequestDeleteRange(_))
         | None => false,
     };
     txn.success.iter().chain(&txn.failure).all(serializable)

@@ -1,13 +1,14 @@
 //! etcd's API over a node and the store: what runs behind a client URL.
 //!
 //! A [`Server`] is a member of a cluster. It starts a [`quorate_node::Node`] with the store as its
-//! state machine, and serves gRPC and plain HTTP on one port. Any member answers any request: writes
-//! go through the node to whoever leads, linearizable reads ask the leader for an index and are then
-//! served from the member's own state, serializable reads ask nobody.
+//! state machine, and serves gRPC and plain HTTP on one port. Any member answers any request:
+//! writes go through the node to whoever leads, linearizable reads ask the leader for an index and
+//! are then served from the member's own state, serializable reads ask nobody.
 //!
 //! What must hold:
-//! - What is wrong with a request by itself is found before it is proposed ([`quorate_store::check`]);
-//!   what depends on the state is decided in apply, alike on every member.
+//! - What is wrong with a request by itself is found before it is proposed
+//!   ([`quorate_store::check`]); what depends on the state is decided in apply, alike on every
+//!   member.
 //! - Errors carry etcd's codes and texts: clients match them.
 //! - Nothing that a client sends ends anything but its own connection.
 

@@ -1,10 +1,10 @@
 //! The server's state machine: the store, and what members say of themselves.
 //!
-//! A command begins with a byte that tells whose it is; the store's commands begin with its own tags,
-//! all of them below [`PUBLISH`].
+//! A command begins with a byte that tells whose it is; the store's commands begin with its own
+//! tags, all of them below [`PUBLISH`].
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, RwLock, PoisonError};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use prost::Message;

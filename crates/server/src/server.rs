@@ -60,7 +60,10 @@ pub enum ServerError {
     #[error(transparent)]
     Node(#[from] StartError),
     /// The name is none of the cluster's.
-    #[error("'{name}' is not in the initial cluster ({known}); add it there, or set the name to one of these")]
+    #[error(
+        "'{name}' is not in the initial cluster ({known}); add it there, or set the name to one of \
+         these"
+    )]
     Nameless {
         /// The name.
         name: String,
@@ -87,10 +90,8 @@ impl Server {
     pub async fn start(config: ServerConfig) -> Result<Self, ServerError> {
         let seat = config.cluster.seat(&config.name).ok_or_else(|| nameless(&config))?.clone();
         let peers = config.cluster.seats.iter().filter(|other| other.id != seat.id);
-        let peers = peers.map(|other| Peer {
-            id: NodeId::new(other.id),
-            urls: other.peer_urls.clone(),
-        });
+        let peers =
+            peers.map(|other| Peer { id: NodeId::new(other.id), urls: other.peer_urls.clone() });
         let store = Store::new();
         let reader = store.reader();
         let attributes = Attributes::default();

@@ -38,7 +38,8 @@ proptest! {
     fn a_block_holds_what_was_pushed(entries in entries(), first in 1..1000_u64, term in 1..9_u64) {
         let block = build(&entries, first, term);
         prop_assert_eq!(plain(&block), entries.clone());
-        let parsed = Block::parse(block.first(), block.term(), block.count(), block.bytes().clone());
+        let bytes = block.bytes().clone();
+        let parsed = Block::parse(block.first(), block.term(), block.count(), bytes);
         prop_assert_eq!(parsed, Ok(block.clone()));
         let last = Index::new(first + count(&entries) - 1);
         prop_assert_eq!(block.last(), EntryId::new(Term::new(term), last));
@@ -48,7 +49,10 @@ proptest! {
     }
 
     #[test]
-    fn a_slice_is_that_part(entries in entries(), cut in any::<(prop::sample::Index, prop::sample::Index)>()) {
+    fn a_slice_is_that_part(
+        entries in entries(),
+        cut in any::<(prop::sample::Index, prop::sample::Index)>(),
+    ) {
         let block = build(&entries, 5, 2);
         let from = cut.0.index(entries.len());
         let to = from + 1 + cut.1.index(entries.len() - from);
@@ -72,14 +76,23 @@ proptest! {
     }
 
     #[test]
-    fn parsing_never_panics(bytes in prop::collection::vec(any::<u8>(), 0..200), first in any::<u64>(), count in any::<u32>()) {
+    fn parsing_never_panics(
+        bytes in prop::collection::vec(any::<u8>(), 0..200),
+        first in any::<u64>(),
+        count in any::<u32>(),
+    ) {
         if let Ok(block) = Block::parse(Index::new(first), Term::new(1), count, bytes.into()) {
             prop_assert_eq!(block.entries().count(), usize::try_from(count).unwrap());
         }
     }
 
     #[test]
-    fn a_changed_byte_or_count_never_panics(entries in entries(), at in any::<prop::sample::Index>(), to in any::<u8>(), more in 0..3_u32) {
+    fn a_changed_byte_or_count_never_panics(
+        entries in entries(),
+        at in any::<prop::sample::Index>(),
+        to in any::<u8>(),
+        more in 0..3_u32,
+    ) {
         let block = build(&entries, 1, 1);
         let mut bytes = block.bytes().to_vec();
         let at = at.index(bytes.len());

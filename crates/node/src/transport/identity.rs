@@ -101,7 +101,8 @@ mod tests {
 
     #[test]
     fn others_are_refused_with_the_reason() {
-        let reason = |result: Result<Route, Status>| result.expect_err("refused").message().to_owned();
+        let reason =
+            |result: Result<Route, Status>| result.expect_err("refused").message().to_owned();
         assert!(reason(call(0xd, 2, 1)).contains("cluster id d of the caller is not c"));
         assert!(reason(call(0xc, 2, 3)).contains("this is member 1, not member 3"));
         assert!(reason(call(0xc, 4, 1)).contains("member 4 is no other member"));

@@ -66,13 +66,12 @@ impl<R: Send + 'static> Service<R> {
         place: fn(&mut Replies) -> &mut Option<mpsc::Sender<A>>,
     ) -> Result<Response<Answers<A>>, Status> {
         let is_peer = |id| self.slots.contains_key(&id);
-        let route = identity::admit(request.metadata(), self.whoami, is_peer).inspect_err(
-            |status| {
+        let route =
+            identity::admit(request.metadata(), self.whoami, is_peer).inspect_err(|status| {
                 let caller = request.remote_addr().map(|address| address.to_string());
                 let reason = status.message();
                 tracing::error!(caller, reason, "a caller at the peer URL was refused");
-            },
-        )?;
+            })?;
         let (sender, answers) = mpsc::channel(QUEUE_MAX);
         let slot = self.slots.get(&route.from).expect("only peers are admitted");
         *place(&mut lock(&slot.replies)) = Some(sender.clone());

@@ -1,13 +1,13 @@
 //! Members talk over gRPC: long-lived streams, made again with growing pauses when they break.
 //!
 //! Each member opens one connection to each other and on it three streams, one an RPC of Raft:
-//! `AppendEntries` for what it says as a leader, `RequestVote` as a candidate, `Forward` as a follower
-//! with clients. Answers come back on the stream that carried the question. A message that has no
-//! stream, or finds its queue full, is dropped: Raft allows for loss, and a slow peer must hold up
-//! nobody else.
+//! `AppendEntries` for what it says as a leader, `RequestVote` as a candidate, `Forward` as a
+//! follower with clients. Answers come back on the stream that carried the question. A message that
+//! has no stream, or finds its queue full, is dropped: Raft allows for loss, and a slow peer must
+//! hold up nobody else.
 //!
-//! A stream's metadata names the cluster, the sender and the receiver. What does not fit is refused,
-//! and both sides say why.
+//! A stream's metadata names the cluster, the sender and the receiver. What does not fit is
+//! refused, and both sides say why.
 
 mod identity;
 mod inbound;
@@ -31,7 +31,8 @@ use wire::Outgoing;
 use crate::config::Peer;
 use crate::inbox::Inbox;
 
-/// Messages that may wait for one stream. The owner gives out entries only while half of it is free.
+/// Messages that may wait for one stream. The owner gives out entries only while half of it is
+/// free.
 const QUEUE_MAX: usize = 16;
 
 /// Entries, requests and answers of one kind to one peer; a message larger than this ends the
@@ -124,8 +125,8 @@ impl Transport {
         }
     }
 
-    /// Whether there is room for more entries to `peer`. If not, and there is a connection, the inbox
-    /// hears when there is.
+    /// Whether there is room for more entries to `peer`. If not, and there is a connection, the
+    /// inbox hears when there is.
     pub(crate) fn has_room(&self, peer: NodeId) -> bool {
         let Some(slot) = self.slots.get(&peer) else { return false };
         let requests = lock(&slot.requests);

@@ -79,13 +79,14 @@ impl<R: Send + 'static> Link<R> {
                 End::Broken(status) => {
                     let reason = status.message().to_owned();
                     if said.as_ref() != Some(&reason) {
-                        tracing::info!(peer = %Hex(self.id), url, reason, "no connection to a peer");
+                        let peer = Hex(self.id);
+                        tracing::info!(%peer, url, reason, "no connection to a peer");
                         said = Some(reason);
                     }
                 }
                 End::Refused(status) => {
-                    let reason = status.message();
-                    tracing::error!(peer = %Hex(self.id), url, reason, "a peer refused this member");
+                    let (peer, reason) = (Hex(self.id), status.message());
+                    tracing::error!(%peer, url, reason, "a peer refused this member");
                     pause = PAUSE_REFUSED;
                 }
             }

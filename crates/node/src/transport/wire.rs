@@ -161,11 +161,7 @@ fn forward_reply(term: u64, body: forward_response::Body) -> Outgoing {
 }
 
 fn encode_block(block: Block) -> wire::Block {
-    wire::Block {
-        term: block.term().value(),
-        count: block.count(),
-        entries: block.bytes().clone(),
-    }
+    wire::Block { term: block.term().value(), count: block.count(), entries: block.bytes().clone() }
 }
 
 /// A message that came in on a stream of one kind.

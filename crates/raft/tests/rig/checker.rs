@@ -5,8 +5,8 @@
 //! - Leader completeness: a leader has what was committed in earlier terms.
 //! - State machine safety: nobody commits another entry at an index.
 //! - Durability: what is committed is on the disks of a quorum.
-//! - Linearizable reads: a read is served at an index that covers all that was known to be committed
-//!   anywhere when it was asked.
+//! - Linearizable reads: a read is served at an index that covers all that was known to be
+//!   committed anywhere when it was asked.
 
 use std::collections::BTreeMap;
 

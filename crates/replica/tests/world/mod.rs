@@ -275,7 +275,8 @@ impl World {
                 self.answered.insert(value);
             }
             if let Some(ticket) = effects.reads {
-                for (_, answered) in member.reads.extract_if(.., |(waiting, _)| *waiting <= ticket) {
+                for (_, answered) in member.reads.extract_if(.., |(waiting, _)| *waiting <= ticket)
+                {
                     assert!(answered <= ledger.len(), "a read sees what was answered before it");
                 }
             }
