@@ -33,6 +33,9 @@ const INFLIGHT_BYTES_MAX: u64 = 8 * 1024 * 1024;
 const PROPOSALS_MAX: u64 = 16 * 1024;
 const PROPOSAL_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
+/// Reads of this member's clients that may wait.
+const READS_MAX: usize = 64 * 1024;
+
 /// What connects the owner to the rest of the node.
 pub(crate) struct Parts<R> {
     pub(crate) inbox: Arc<Inbox<R>>,
@@ -91,6 +94,8 @@ struct Owner<M: StateMachine> {
     replies_from: u64,
     /// Those who wait to read, by ticket.
     read_waiters: VecDeque<(ReadTicket, Vec<ReadWaiter>)>,
+    /// How many they are.
+    reads_waiting: usize,
     peers: Vec<NodeId>,
     job_out: bool,
     stopping: bool,
@@ -140,6 +145,7 @@ where
             reply_waiters: VecDeque::new(),
             replies_from: 1,
             read_waiters: VecDeque::new(),
+            reads_waiting: 0,
             peers,
             job_out: false,
             stopping: false,
@@ -233,10 +239,29 @@ where
 
     /// Asks for one read index for all who want to read in this round.
     fn read(&mut self, now: Instant) {
-        if !self.readers.is_empty() {
-            let ticket = self.replica.read(now);
-            self.read_waiters.push_back((ticket, std::mem::take(&mut self.readers)));
+        if self.readers.is_empty() {
+            return;
         }
+        if self.reads_waiting + self.readers.len() > READS_MAX {
+            self.forget_readers_gone();
+        }
+        if self.reads_waiting + self.readers.len() > READS_MAX {
+            let refused = Err(Error::Refused(Refused::Overloaded));
+            self.answers.reads.extend(self.readers.drain(..).map(|reader| (reader, refused)));
+            return;
+        }
+        let ticket = self.replica.read(now);
+        self.reads_waiting += self.readers.len();
+        self.read_waiters.push_back((ticket, std::mem::take(&mut self.readers)));
+    }
+
+    /// Lets go of those who no longer wait: without a leader, reads pile up and their clients leave.
+    fn forget_readers_gone(&mut self) {
+        for (_, readers) in &mut self.read_waiters {
+            readers.retain(|reader| !reader.is_closed());
+        }
+        self.read_waiters.retain(|(_, readers)| !readers.is_empty());
+        self.reads_waiting = self.read_waiters.iter().map(|(_, readers)| readers.len()).sum();
     }
 
     fn carry_out(
@@ -265,6 +290,7 @@ where
             while let Some((_, readers)) =
                 self.read_waiters.pop_front_if(|(waiting, _)| *waiting <= ticket)
             {
+                self.reads_waiting -= readers.len();
                 self.answers.reads.extend(readers.into_iter().map(|reader| (reader, Ok(()))));
             }
         }
@@ -320,6 +346,7 @@ where
         for reader in readers.chain(self.readers) {
             self.answers.reads.push((reader, Err(Error::Stopped)));
         }
+        self.answers.is_last = true;
         self.parts.outbox.hand_over(&mut self.answers);
         if reason == Halted::Asked
             && let Err(error) = self.replica.into_log().close()

@@ -21,17 +21,19 @@ pub(crate) type ReadWaiter = oneshot::Sender<Result<(), Error>>;
 pub(crate) struct Answers<R> {
     pub(crate) replies: Vec<(ReplyWaiter<R>, Result<R, Error>)>,
     pub(crate) reads: Vec<(ReadWaiter, Result<(), Error>)>,
+    /// The owner has ended: no more will come.
+    pub(crate) is_last: bool,
 }
 
 impl<R> Default for Answers<R> {
     fn default() -> Self {
-        Self { replies: Vec::new(), reads: Vec::new() }
+        Self { replies: Vec::new(), reads: Vec::new(), is_last: false }
     }
 }
 
 impl<R> Answers<R> {
     pub(crate) fn is_empty(&self) -> bool {
-        self.replies.is_empty() && self.reads.is_empty()
+        self.replies.is_empty() && self.reads.is_empty() && !self.is_last
     }
 
     /// Completes all; who no longer waits is passed over.
@@ -56,19 +58,19 @@ impl<R: Send + 'static> Outbox<R> {
     /// Makes the queue, and the task that completes requests in the current runtime.
     pub(crate) fn start() -> Arc<Self> {
         let outbox = Arc::new(Self { answers: Mutex::default(), wake: Notify::new() });
-        let queue = Arc::downgrade(&outbox);
-        tokio::spawn(async move {
-            let mut answers = Answers::default();
-            while let Some(outbox) = queue.upgrade() {
-                outbox.wake.notified().await;
-                std::mem::swap(
-                    &mut *outbox.answers.lock().unwrap_or_else(PoisonError::into_inner),
-                    &mut answers,
-                );
-                answers.complete();
-            }
-        });
+        tokio::spawn(outbox.clone().complete_all());
         outbox
+    }
+
+    async fn complete_all(self: Arc<Self>) {
+        let mut answers = Answers::default();
+        while !answers.is_last {
+            self.wake.notified().await;
+            let mut queue = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::swap(&mut *queue, &mut answers);
+            drop(queue);
+            answers.complete();
+        }
     }
 
     /// Hands over a round of answers, and leaves `round` empty.
@@ -82,6 +84,7 @@ impl<R: Send + 'static> Outbox<R> {
         } else {
             answers.replies.append(&mut round.replies);
             answers.reads.append(&mut round.reads);
+            answers.is_last |= round.is_last;
         }
         drop(answers);
         self.wake.notify_one();

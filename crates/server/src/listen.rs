@@ -6,8 +6,9 @@ use std::time::Duration;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 use crate::faces::Faces;
 
@@ -21,8 +22,14 @@ const STREAMS_MAX: u32 = 10_000;
 const STREAM_WINDOW: u32 = 1024 * 1024;
 const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
 
-/// How long the head of an HTTP/1 request may take.
+/// How long a client may take for the preface of HTTP/2, or for the head of an HTTP/1 request.
 const HEAD_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// What a connection of HTTP/2 begins with (RFC 9113, 3.4).
+const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// The pause before looking again whether more of a preface has come: there is no event for it.
+const PREFACE_PAUSE: Duration = Duration::from_millis(20);
 
 /// A client that is silent for so long is asked whether it lives, and has so long to answer.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(2 * 60 * 60);
@@ -61,11 +68,27 @@ pub(crate) async fn serve(listener: TcpListener, faces: Faces) {
         let service = TowerToHyperService::new(faces.clone());
         let builder = builder.clone();
         tokio::spawn(async move {
+            if timeout(HEAD_TIME_MAX, beginning(&stream)).await.is_err() {
+                tracing::debug!("a connection ended: its client said too little in time");
+                return;
+            }
             let served = builder.serve_connection(TokioIo::new(stream), service).await;
             if let Err(error) = served {
                 tracing::debug!(error, "a connection ended");
             }
             drop(place);
         });
+    }
+}
+
+/// Waits until it is clear what the client begins with, and leaves it unread: the preface of HTTP/2
+/// is whole, or it is something else, or nothing more will come.
+async fn beginning(stream: &TcpStream) {
+    let mut bytes = [0; PREFACE.len()];
+    while let Ok(length @ 1..) = stream.peek(&mut bytes).await {
+        if length == PREFACE.len() || bytes[..length] != PREFACE[..length] {
+            return;
+        }
+        tokio::time::sleep(PREFACE_PAUSE).await;
     }
 }
