@@ -11,13 +11,19 @@
 //! - A failed sync or an unreadable log stops the node, and [`Node::stopped`] says why. Nothing is
 //!   answered after that.
 
+mod board;
+mod clock;
 mod config;
 mod disk;
+mod error;
 mod inbox;
 mod node;
 mod owner;
 mod replies;
+mod setup;
 mod transport;
 
+pub use board::NodeStatus;
 pub use config::{NodeConfig, Peer, Timing};
-pub use node::{Error, Halted, Node, NodeStatus, StartError};
+pub use error::{Error, Halted, StartError};
+pub use node::Node;

@@ -1,37 +1,26 @@
 //! The thread that owns the replica: takes what happened, steps, hands out what follows.
 
 use std::collections::VecDeque;
-use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
 
 use bytes::Bytes;
-use quorate_log::{Identity, Options, RealDisk, Room, SyncFailure};
-use quorate_raft::{Config, Event as CoreEvent, Instant, Membership, NodeId, ReadTicket};
-use quorate_replica::{Effects, Fatal, OpenError, Refused, Replica, Setup, StateMachine};
+use quorate_log::{RealDisk, Room, SyncFailure};
+use quorate_raft::{Event as CoreEvent, Instant, NodeId, ReadTicket};
+use quorate_replica::{Effects, Fatal, OpenError, Refused, Replica, StateMachine};
 use tokio::sync::{oneshot, watch};
 use tokio::time::sleep_until;
 
+use crate::board::Board;
+use crate::clock::Clock;
 use crate::config::NodeConfig;
 use crate::disk::Disk;
+use crate::error::{Error, Halted, StartError};
 use crate::inbox::{Event, Inbox};
-use crate::node::{Board, Error, Halted, StartError};
 use crate::replies::{Answers, Outbox, ReadWaiter, ReplyWaiter};
+use crate::setup::setup;
 use crate::transport::{Patience, Transport, Whoami};
-
-/// Payload bytes in one append to a peer, and entries; one entry always passes.
-const APPEND_BYTES_MAX: u64 = 1024 * 1024;
-const APPEND_ENTRIES_MAX: u64 = 16 * 1024;
-
-/// Appends under way to one peer, and their bytes.
-const INFLIGHT_APPENDS_MAX: usize = 16;
-const INFLIGHT_BYTES_MAX: u64 = 8 * 1024 * 1024;
-
-/// Commands of this member's clients that may wait, and their bytes.
-const PROPOSALS_MAX: u64 = 16 * 1024;
-const PROPOSAL_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 /// Reads of this member's clients that may wait.
 const READS_MAX: usize = 64 * 1024;
@@ -369,59 +358,6 @@ impl Failure {
             Self::Log(fatal) => fatal.to_string(),
             Self::Disk(failure) => failure.to_string(),
         }
-    }
-}
-
-fn setup(config: &NodeConfig) -> Setup {
-    let everyone = config.peers.iter().map(|peer| peer.id).chain([config.member]);
-    Setup {
-        identity: Identity { cluster: config.cluster, member: config.member.value() },
-        raft: Config {
-            id: config.member,
-            election_timeout_min: config.timing.election_timeout,
-            election_timeout_max: config.timing.election_timeout * 2,
-            heartbeat_interval: config.timing.heartbeat_interval,
-            append_bytes_max: APPEND_BYTES_MAX,
-            append_entries_max: APPEND_ENTRIES_MAX,
-            inflight_appends_max: INFLIGHT_APPENDS_MAX,
-            inflight_bytes_max: INFLIGHT_BYTES_MAX,
-            seed: random(),
-        },
-        log: Options::default(),
-        bootstrap: Membership { incoming: everyone.collect(), ..Membership::default() },
-        origin: random(),
-        proposals_max: PROPOSALS_MAX,
-        proposal_bytes_max: PROPOSAL_BYTES_MAX,
-    }
-}
-
-/// A number that no other life of a member has: the standard library's hasher keys come from the
-/// operating system, and are mixed with the time and the process.
-fn random() -> u64 {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    let now = now.unwrap_or_default().as_nanos();
-    RandomState::new().hash_one((now, std::process::id()))
-}
-
-/// Time as the core sees it: since the start of the node.
-#[derive(Clone, Copy, Debug)]
-struct Clock {
-    origin: tokio::time::Instant,
-}
-
-impl Clock {
-    fn start() -> Self {
-        Self { origin: tokio::time::Instant::now() }
-    }
-
-    fn now(self) -> Instant {
-        Instant::new(self.origin.elapsed())
-    }
-
-    fn at(self, instant: Instant) -> tokio::time::Instant {
-        // Beyond any run of a process, and short of what the timer takes.
-        const FAR: Duration = Duration::from_secs(60 * 60 * 24 * 365);
-        self.origin + instant.since_origin().min(FAR)
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{Notify, oneshot};
 
-use crate::node::Error;
+use crate::error::Error;
 
 /// Somebody waits for the reply to a command.
 pub(crate) type ReplyWaiter<R> = oneshot::Sender<Result<R, Error>>;

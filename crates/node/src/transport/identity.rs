@@ -80,6 +80,15 @@ pub(super) fn admit(
     Ok(Route { from, to })
 }
 
+/// A member id as people see it.
+pub(super) struct Hex(pub(super) NodeId);
+
+impl std::fmt::Display for Hex {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:x}", self.0.value())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

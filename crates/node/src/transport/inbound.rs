@@ -16,7 +16,7 @@ use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::outbound::Hex;
+use super::identity::Hex;
 use super::wire::{Incoming, Route};
 use super::{
     CONNECTION_WINDOW, MESSAGE_BYTES_MAX, Patience, QUEUE_MAX, Replies, STREAM_WINDOW, Slots,

@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status, Streaming};
 
+use super::identity::Hex;
 use super::wire::{Incoming, Route};
 use super::{
     CONNECTION_WINDOW, MESSAGE_BYTES_MAX, Patience, QUEUE_MAX, Requests, STREAM_WINDOW, Slots,
@@ -63,7 +64,7 @@ impl<R: Send + 'static> Link<R> {
             let endpoint = match endpoint(url, patience) {
                 Ok(endpoint) => endpoint,
                 Err(error) => {
-                    tracing::error!(peer = %self.id, url, %error, "the peer URL cannot be used");
+                    tracing::error!(peer = %Hex(self.id), url, %error, "the peer URL cannot be used");
                     return;
                 }
             };
@@ -189,15 +190,6 @@ fn causes(error: &dyn std::error::Error) -> String {
         cause = error.source();
     }
     text
-}
-
-/// A member id as people see it.
-pub(super) struct Hex(pub(super) NodeId);
-
-impl std::fmt::Display for Hex {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:x}", self.0.value())
-    }
 }
 
 /// Tells the owner when a queue it found full has room.

@@ -1,0 +1,56 @@
+//! What a node shows of itself to anyone, at any time, without asking its owner.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use quorate_raft::{NodeId, Status};
+
+/// What can be seen of a node; the parts may be of slightly different moments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NodeStatus {
+    /// Its term.
+    pub term: u64,
+    /// The leader it follows or is.
+    pub leader: Option<NodeId>,
+    /// The last index it knows to be committed.
+    pub commit: u64,
+    /// The last index it applied.
+    pub applied: u64,
+    /// Its disk has no space for more proposals.
+    pub disk_full: bool,
+}
+
+/// What the owner shows of the replica, for anyone to read at any time.
+#[derive(Debug, Default)]
+pub(crate) struct Board {
+    term: AtomicU64,
+    leader: AtomicU64,
+    commit: AtomicU64,
+    applied: AtomicU64,
+    disk_full: AtomicBool,
+}
+
+/// The leader's id while there is none.
+const NO_LEADER: u64 = 0;
+
+impl Board {
+    pub(crate) fn show(&self, status: &Status, applied: u64, disk_full: bool) {
+        self.term.store(status.term.value(), Ordering::Relaxed);
+        let leader = status.leader.map_or(NO_LEADER, NodeId::value);
+        self.leader.store(leader, Ordering::Relaxed);
+        self.commit.store(status.commit.value(), Ordering::Relaxed);
+        self.applied.store(applied, Ordering::Relaxed);
+        self.disk_full.store(disk_full, Ordering::Relaxed);
+    }
+
+    /// What is shown now; the parts may be of slightly different moments.
+    pub(crate) fn read(&self) -> NodeStatus {
+        let leader = self.leader.load(Ordering::Relaxed);
+        NodeStatus {
+            term: self.term.load(Ordering::Relaxed),
+            leader: (leader != NO_LEADER).then(|| NodeId::new(leader)),
+            commit: self.commit.load(Ordering::Relaxed),
+            applied: self.applied.load(Ordering::Relaxed),
+            disk_full: self.disk_full.load(Ordering::Relaxed),
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! What can go wrong with a node, by whom it is told.
+
+use std::fmt;
+
+use quorate_replica::{OpenError, Refused};
+
+/// Why a request was not served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The command was not taken; it will not be applied.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// The node has stopped. Whether the command will be applied is unknown.
+    #[error("the member has stopped")]
+    Stopped,
+}
+
+/// Why a node did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The replica could not be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The operating system denied something.
+    #[error("{what}: {error}")]
+    Io {
+        /// What was to be done.
+        what: &'static str,
+        /// What it said.
+        error: std::io::Error,
+    },
+}
+
+/// Why a node stopped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Halted {
+    /// It was told to.
+    Asked,
+    /// It could not go on; the text says why and what to do.
+    Failed(String),
+}
+
+impl fmt::Display for Halted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Asked => f.write_str("the member was stopped"),
+            Self::Failed(reason) => f.write_str(reason),
+        }
+    }
+}
