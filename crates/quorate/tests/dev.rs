@@ -174,7 +174,8 @@ fn one_member() {
     let mut process = Process::spawn(command.arg(directory.path()));
     process.stdout.wait_for("ready after");
     let other = ports::free_pair().to_string();
-    let outcome = run(&["dev", "--members", "1", "--client-ports", &other, "--data-dir", &data_dir]);
+    let outcome =
+        run(&["dev", "--members", "1", "--client-ports", &other, "--data-dir", &data_dir]);
     assert_eq!((outcome.code, outcome.stderr.lines().count()), (Some(1), 1), "{outcome:?}");
     assert!(outcome.stderr.contains("in use by another process"), "{outcome:?}");
     process.signal(Signal::TERM);

@@ -61,7 +61,7 @@ fn refusal(code: Code, message: &str) -> Option<&'static str> {
     } else if has("request is too large") {
         Some("send less in one step")
     } else if has("database space exceeded") {
-        Some("delete keys and compact, or raise the members' quota")
+        Some("free space on the members' disks")
     } else if has("too many requests") {
         Some("the members are busy: try again later")
     } else if has("no leader") {

@@ -3,13 +3,12 @@
 
 use bytes::Bytes;
 use quorate_proto::etcdserverpb::compare::TargetUnion;
-use quorate_proto::etcdserverpb::request_op::Request as Op;
 use quorate_proto::etcdserverpb::{
     CompactionRequest, Compare, DeleteRangeRequest, PutRequest, RangeRequest, RequestOp, TxnRequest,
 };
 
-use crate::build::{bytes, nothing, op};
-use crate::target::Request;
+use super::build::{bytes, nothing, op};
+use super::target::Request;
 
 /// Few, so that requests meet each other's keys; with each other's prefixes, zeros and high bytes.
 const KEYS: [&[u8]; 10] =
@@ -100,9 +99,6 @@ impl Generator {
         if self.chance(2) {
             let compare = self.compare(place);
             txn.compare = vec![compare; self.pick(&[127, 128, 129])];
-        }
-        if sets(&txn) {
-            close_removals(&mut txn);
         }
         txn
     }
@@ -222,28 +218,5 @@ impl Generator {
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         mixed ^ (mixed >> 31)
-    }
-}
-
-/// Whether some branch sets a key.
-fn sets(txn: &TxnRequest) -> bool {
-    txn.success.iter().chain(&txn.failure).any(|op| match &op.request {
-        Some(Op::RequestPut(_)) => true,
-        Some(Op::RequestTxn(inner)) => sets(inner),
-        Some(Op::RequestRange(_) | Op::RequestDeleteRange(_)) | None => false,
-    })
-}
-
-/// Makes removals of one key from those that are open or end before they begin: see
-/// [`crate::verdict::Exception::OpenRemoval`].
-fn close_removals(txn: &mut TxnRequest) {
-    for op in txn.success.iter_mut().chain(&mut txn.failure) {
-        match &mut op.request {
-            Some(Op::RequestDeleteRange(request)) if request.range_end <= request.key => {
-                request.range_end.clear();
-            }
-            Some(Op::RequestTxn(inner)) => close_removals(inner),
-            Some(Op::RequestRange(_) | Op::RequestPut(_) | Op::RequestDeleteRange(_)) | None => {}
-        }
     }
 }

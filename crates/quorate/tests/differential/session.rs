@@ -7,10 +7,10 @@ use std::path::PathBuf;
 use quorate_proto::etcdserverpb::RangeRequest;
 use tonic::Code;
 
-use crate::build::get;
+use super::build::get;
+use super::target::{Answer, Request, Short, Target};
+use super::verdict::{Exception, Verdict, compare, has_unknown_sorting, not_asked};
 use crate::support_etcd::{Servers, find, say};
-use crate::target::{Answer, Request, Short, Target};
-use crate::verdict::{Exception, Verdict, compare, has_unknown_sorting, is_at_the_limit};
 
 /// After so many differences the rest is hardly worth reading.
 const DIFFERENCES_MAX: usize = 5;
@@ -26,11 +26,14 @@ pub(crate) struct Session {
     refuses_unknown_sorting: bool,
     /// The calls so far.
     steps: usize,
+    /// How many of them etcd answered with an error.
+    errors: usize,
     /// The revision of the last answer that had one.
     revision: i64,
     /// The last revision compacted.
     compacted: i64,
     excused: BTreeMap<Exception, usize>,
+    first_difference: Option<usize>,
     differences: Vec<String>,
 }
 
@@ -56,9 +59,11 @@ impl Session {
             reference,
             ours,
             steps: 0,
+            errors: 0,
             revision: 1,
             compacted: -1,
             excused: BTreeMap::new(),
+            first_difference: None,
             differences: Vec::new(),
         })
     }
@@ -73,11 +78,6 @@ impl Session {
         self.compacted
     }
 
-    /// The calls so far.
-    pub(crate) fn steps(&self) -> usize {
-        self.steps
-    }
-
     /// Whether there is no use in going on.
     pub(crate) fn is_over(&self) -> bool {
         self.differences.len() >= DIFFERENCES_MAX
@@ -87,13 +87,13 @@ impl Session {
     pub(crate) async fn ask(&mut self, request: impl Into<Request>) -> Answer {
         let request = request.into();
         self.steps += 1;
-        if is_at_the_limit(&request) {
-            self.excuse(Exception::Envelope);
+        if let Some(exception) = not_asked(&request) {
+            self.excuse(exception);
             return Answer::Error(Code::Unknown, "not asked".to_owned());
         }
         let [single, cluster] = &mut self.ours;
         let (theirs, answers) = if has_unknown_sorting(&request) && !self.refuses_unknown_sorting {
-            self.excused.entry(Exception::SortOption).and_modify(|count| *count += 1).or_insert(1);
+            *self.excused.entry(Exception::SortOption).or_default() += 1;
             let answers = tokio::join!(single.ask(&request), cluster.ask(&request));
             (newer_answer(&answers.0), answers)
         } else {
@@ -102,13 +102,15 @@ impl Session {
                 tokio::join!(reference, single.ask(&request), cluster.ask(&request));
             (theirs, (single, cluster))
         };
-        for (target, answer) in [answers.0, answers.1].into_iter().enumerate() {
-            match compare(&request, &theirs, &answer) {
-                Verdict::Same => {}
-                Verdict::Excused(exception) => self.excuse(exception),
-                Verdict::Different => self.differ(&request, &theirs, target, &answer),
-            }
+        let verdicts = [&answers.0, &answers.1].map(|ours| compare(&request, &theirs, ours));
+        if verdicts.contains(&Verdict::Different) {
+            self.differ(&request, &theirs, [answers.0, answers.1]);
+        } else if let Some(Verdict::Excused(exception)) =
+            verdicts.into_iter().find(|verdict| *verdict != Verdict::Same)
+        {
+            self.excuse(exception);
         }
+        self.errors += usize::from(matches!(theirs, Answer::Error(..)));
         if matches!(theirs, Answer::Error(Code::Unavailable | Code::Unknown, _)) {
             self.check();
         }
@@ -124,7 +126,7 @@ impl Session {
         let request = request.into();
         let answer = self.ask(request.clone()).await;
         let expected = Answer::Error(code, format!("etcdserver: {text}"));
-        assert_eq!(answer, expected, "the script is wrong about {}", Short(&request));
+        assert_eq!(answer, expected, "{}", self.wrong_about(&request));
     }
 
     /// Asks, and insists that the answer is none.
@@ -132,36 +134,51 @@ impl Session {
         let request = request.into();
         let answer = self.ask(request.clone()).await;
         let is_error = matches!(answer, Answer::Error(..));
-        assert!(!is_error, "the script is wrong about {}: {answer:?}", Short(&request));
+        assert!(!is_error, "{}: {answer:?}", self.wrong_about(&request));
         answer
     }
 
-    /// Panics if there was any difference; says what was excused.
-    pub(crate) fn finish(mut self, what: &str) {
+    /// Panics if there was any difference; says what was excused. `again` tells how to get up to a
+    /// step again.
+    pub(crate) fn finish(mut self, what: &str, again: impl Fn(usize) -> String) {
         self.check();
-        let mut text = format!("{what}: {} calls, each the same", self.steps);
-        for (exception, count) in &self.excused {
-            write!(text, "; but {count} times {exception}").unwrap();
+        if let Some(step) = self.first_difference {
+            let hint = again(step);
+            panic!("{what}: differences\n\n{}\n\n{hint}", self.differences.join("\n\n"));
         }
-        assert!(self.differences.is_empty(), "{what}:\n\n{}", self.differences.join("\n\n"));
+        let mut text = format!(
+            "{what}: {} calls answered as by etcd, {} of them with an error, up to revision {}",
+            self.steps, self.errors, self.revision
+        );
+        for (exception, count) in &self.excused {
+            write!(text, "\n  {count} excused: {}", exception.why()).unwrap();
+        }
         say(&text);
+    }
+
+    fn wrong_about(&self, request: &Request) -> String {
+        let differences = self.differences.join("\n\n");
+        format!("{differences}\n\nthe script, or this etcd, is wrong about {}", Short(request))
     }
 
     fn excuse(&mut self, exception: Exception) {
         *self.excused.entry(exception).or_default() += 1;
     }
 
-    fn differ(&mut self, request: &Request, theirs: &Answer, target: usize, ours: &Answer) {
-        let name = self.ours[target].name;
-        self.differences.push(format!(
-            "step {} at revision {}, compacted {}:\n  {}\n  etcd: {}\n  {name}: {}",
+    fn differ(&mut self, request: &Request, theirs: &Answer, ours: [Answer; 2]) {
+        self.first_difference.get_or_insert(self.steps);
+        let mut text = format!(
+            "step {} at revision {}, compacted {}:\n  {}\n  etcd: {}",
             self.steps,
             self.revision,
             self.compacted,
             Short(request),
             Short(theirs),
-            Short(ours),
-        ));
+        );
+        for (target, answer) in self.ours.iter().zip(&ours) {
+            write!(text, "\n  {}: {}", target.name, Short(answer)).unwrap();
+        }
+        self.differences.push(text);
     }
 
     fn check(&mut self) {
@@ -174,9 +191,10 @@ impl Session {
 /// What an etcd that knows better than to crash would say to a sorting that does not exist, unless
 /// something else in the request is found to be wrong before.
 fn newer_answer(ours: &Answer) -> Answer {
-    match ours {
-        Answer::Error(Code::InvalidArgument, _) => ours.clone(),
-        _ => Answer::Error(Code::InvalidArgument, "etcdserver: invalid sort option".to_owned()),
+    if matches!(ours, Answer::Error(Code::InvalidArgument, _)) {
+        ours.clone()
+    } else {
+        Answer::Error(Code::InvalidArgument, "etcdserver: invalid sort option".to_owned())
     }
 }
 

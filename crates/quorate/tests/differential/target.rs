@@ -13,6 +13,8 @@ use quorate_proto::etcdserverpb::{
 use tonic::transport::Channel;
 use tonic::{Code, Response, Status};
 
+use crate::support_etcd::channel;
+
 /// A call of the KV service.
 #[derive(Clone, Debug)]
 pub(crate) enum Request {
@@ -38,13 +40,13 @@ impl Request {
     /// Whether a member may answer from a state of its own that is old.
     fn is_serializable(&self) -> bool {
         fn txn(request: &TxnRequest) -> bool {
-            request.success.iter().chain(&request.failure).all(|RequestOp { request }| {
-                match request {
+            request.success.iter().chain(&request.failure).all(
+                |RequestOp { request }| match request {
                     Some(Op::RequestRange(range)) => range.serializable,
                     Some(Op::RequestTxn(inner)) => txn(inner),
                     Some(Op::RequestPut(_) | Op::RequestDeleteRange(_)) | None => false,
-                }
-            })
+                },
+            )
         }
         match self {
             Self::Range(request) => request.serializable,
@@ -83,7 +85,7 @@ impl Target {
     pub(crate) async fn connect(name: &'static str, urls: &[String]) -> Self {
         let mut clients = Vec::new();
         for url in urls {
-            let client = KvClient::connect(url.clone()).await.unwrap();
+            let client = KvClient::new(channel(url).await.unwrap());
             clients.push(client.max_decoding_message_size(usize::MAX));
         }
         Self { name, clients, turn: 0 }
@@ -124,15 +126,18 @@ fn answer<R: Heads>(answer: Result<Response<R>, Status>, kind: fn(R) -> Answer) 
 
 /// A response with heads.
 trait Heads {
-    /// Takes out of its heads, also of those within, what differs from server to server. Whether a
-    /// head is there at all stays to be seen.
+    /// Takes out of its heads, also of those within, what differs from server to server. What stays is
+    /// whether it is there at all.
     fn mask(&mut self);
 }
 
 impl Heads for Option<ResponseHeader> {
     fn mask(&mut self) {
         if let Some(header) = self {
-            *header = ResponseHeader { revision: header.revision, ..ResponseHeader::default() };
+            let is_there = |number| u64::from(number != 0);
+            header.cluster_id = is_there(header.cluster_id);
+            header.member_id = is_there(header.member_id);
+            header.raft_term = is_there(header.raft_term);
         }
     }
 }
@@ -193,4 +198,4 @@ impl<T: Debug> fmt::Display for Short<'_, T> {
     }
 }
 
-const SHOWN_MAX: usize = 4000;
+const SHOWN_MAX: usize = 2000;

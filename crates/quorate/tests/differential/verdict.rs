@@ -1,16 +1,16 @@
 //! Whether two answers are the same, and the few ways in which they need not be.
 
-use std::fmt;
-
 use bytes::Bytes;
 use prost::Message;
 use quorate_proto::etcdserverpb::range_request::SortTarget;
 use quorate_proto::etcdserverpb::request_op::Request as Op;
 use quorate_proto::etcdserverpb::response_op::Response as OpAnswer;
-use quorate_proto::etcdserverpb::{RangeRequest, RangeResponse, RequestOp, TxnRequest, TxnResponse};
+use quorate_proto::etcdserverpb::{
+    RangeRequest, RangeResponse, RequestOp, TxnRequest, TxnResponse,
+};
 use quorate_proto::mvccpb::KeyValue;
 
-use crate::target::{Answer, Request};
+use super::target::{Answer, Request};
 
 /// Why an answer need not be etcd's. There are no other reasons: what is not explained here is a
 /// failure.
@@ -42,8 +42,8 @@ impl Exception {
             }
             Self::OpenRemoval => {
                 "a transaction that removes a range which is open or ends before its first key, and \
-                 sets some key, is asked by hand only, and not together with other removals or kept \
-                 values: such a range confuses the tree in which etcd looks for keys both set and \
+                 sets some key, is not asked if there are other removals or kept values in it: such a \
+                 range confuses the tree in which etcd looks for keys both set and \
                  removed, and etcd crashes where a put finds nothing to keep because of it"
             }
         }
@@ -69,6 +69,63 @@ pub(crate) fn compare(request: &Request, theirs: &Answer, ours: &Answer) -> Verd
     if theirs == ours { Verdict::Excused(Exception::Ties) } else { Verdict::Different }
 }
 
+/// The largest request by default.
+pub(crate) const REQUEST_BYTES_MAX: usize = 1_572_864;
+
+/// Why a request is asked of nobody, if so.
+pub(crate) fn not_asked(request: &Request) -> Option<Exception> {
+    let bytes = match request {
+        Request::Range(request) => request.encoded_len(),
+        Request::Put(request) => request.encoded_len(),
+        Request::DeleteRange(request) => request.encoded_len(),
+        Request::Txn(request) => request.encoded_len(),
+        Request::Compact(request) => request.encoded_len(),
+    };
+    if (REQUEST_BYTES_MAX - 64..=REQUEST_BYTES_MAX).contains(&bytes) {
+        return Some(Exception::Envelope);
+    }
+    let Request::Txn(request) = request else { return None };
+    let confuses = |ops: &[RequestOp]| {
+        let mut writes = Writes::default();
+        writes.count(ops);
+        let Writes { puts, keeping_puts, removals, open_removals } = writes;
+        open_removals > 0 && puts > 0 && (removals > 1 || keeping_puts > 0)
+    };
+    (confuses(&request.success) || confuses(&request.failure)).then_some(Exception::OpenRemoval)
+}
+
+/// The writes in a list of operations, inner transactions' too.
+#[derive(Default)]
+struct Writes {
+    puts: usize,
+    keeping_puts: usize,
+    removals: usize,
+    open_removals: usize,
+}
+
+impl Writes {
+    fn count(&mut self, ops: &[RequestOp]) {
+        for op in ops {
+            match &op.request {
+                Some(Op::RequestPut(put)) => {
+                    self.puts += 1;
+                    self.keeping_puts += usize::from(put.ignore_value || put.ignore_lease);
+                }
+                Some(Op::RequestDeleteRange(removal)) => {
+                    self.removals += 1;
+                    let is_open = !removal.range_end.is_empty() && removal.range_end <= removal.key;
+                    self.open_removals += usize::from(is_open);
+                }
+                Some(Op::RequestTxn(inner)) => {
+                    self.count(&inner.success);
+                    self.count(&inner.failure);
+                }
+                Some(Op::RequestRange(_)) | None => {}
+            }
+        }
+    }
+}
+
 /// Whether a request names a sorting that does not exist, in whichever branch.
 pub(crate) fn has_unknown_sorting(request: &Request) -> bool {
     fn range(request: &RangeRequest) -> bool {
@@ -86,21 +143,6 @@ pub(crate) fn has_unknown_sorting(request: &Request) -> bool {
         Request::Txn(request) => txn(request),
         Request::Put(_) | Request::DeleteRange(_) | Request::Compact(_) => false,
     }
-}
-
-/// The largest request by default.
-pub(crate) const REQUEST_BYTES_MAX: usize = 1_572_864;
-
-/// Whether a request is so close to the limit that it depends on the envelope.
-pub(crate) fn is_at_the_limit(request: &Request) -> bool {
-    let bytes = match request {
-        Request::Range(request) => request.encoded_len(),
-        Request::Put(request) => request.encoded_len(),
-        Request::DeleteRange(request) => request.encoded_len(),
-        Request::Txn(request) => request.encoded_len(),
-        Request::Compact(request) => request.encoded_len(),
-    };
-    (REQUEST_BYTES_MAX - 64..=REQUEST_BYTES_MAX).contains(&bytes)
 }
 
 /// Brings pairs that a sort found equal into one order.
@@ -147,11 +189,5 @@ fn untie_range(request: &RangeRequest, answer: &mut RangeResponse) {
     }
     for run in answer.kvs.chunk_by_mut(|left, right| rank(left) == rank(right)) {
         run.sort_by(|left, right| left.key.cmp(&right.key));
-    }
-}
-
-impl fmt::Display for Exception {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.why())
     }
 }

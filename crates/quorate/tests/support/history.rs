@@ -77,9 +77,13 @@ impl History {
 
     /// Notes what began at `begun` and has ended just now.
     pub(crate) fn note(&self, member: usize, begun: Instant, deed: Deed) {
+        self.note_at(member, begun, Instant::now(), deed);
+    }
+
+    /// Notes what ended at `ended`.
+    pub(crate) fn note_at(&self, member: usize, begun: Instant, ended: Instant, deed: Deed) {
         let acked = matches!(deed, Deed::Write { outcome: Outcome::Acked(_), .. });
-        let event = Event { member, begun, ended: Instant::now(), deed };
-        self.events.lock().unwrap().push(event);
+        self.events.lock().unwrap().push(Event { member, begun, ended, deed });
         if acked {
             self.acked.send_modify(|count| *count += 1);
         }
@@ -158,7 +162,10 @@ impl Writes {
             match outcome {
                 Outcome::Acked(revision) => {
                     let before = writes.acked.insert(*revision, (key.clone(), *value));
-                    assert!(before.is_none(), "two writes at revision {revision}: {before:?}, {event:?}");
+                    assert!(
+                        before.is_none(),
+                        "two writes at revision {revision}: {before:?}, {event:?}"
+                    );
                     writes.revisions.entry(key.clone()).or_default().insert(*revision);
                 }
                 Outcome::Unknown => {

@@ -115,15 +115,20 @@ impl Worker {
             let Some(seen) = get(&self.history, client, member, &key).await else { continue };
             let (value, written) = seen.unwrap_or((0, 0));
             let begun = Instant::now();
-            let increment = Txn::new()
-                .when([Condition::mod_revision_is(key.clone(), written)])
-                .and_then([Operation::put(key.clone(), (value + 1).to_string(), PutOptions::new())]);
+            let increment =
+                Txn::new().when([Condition::mod_revision_is(key.clone(), written)]).and_then([
+                    Operation::put(key.clone(), (value + 1).to_string(), PutOptions::new()),
+                ]);
             let outcome = match client.txn(increment).await {
                 Ok(answer) if answer.succeeded => Outcome::Acked(answer.header.unwrap().revision),
                 Ok(_) => Outcome::Failed,
                 Err(error) => outcome_of(&error),
             };
-            self.history.note(member, begun, Deed::Write { key: key.clone(), value: value + 1, outcome });
+            self.history.note(
+                member,
+                begun,
+                Deed::Write { key: key.clone(), value: value + 1, outcome },
+            );
         }
     }
 }

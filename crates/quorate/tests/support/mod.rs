@@ -14,3 +14,4 @@ pub(crate) mod load;
 pub(crate) mod ports;
 pub(crate) mod process;
 pub(crate) mod records;
+pub(crate) mod scene;

@@ -40,10 +40,13 @@ pub(crate) fn run(arguments: &[&str]) -> Outcome {
     run_command(&mut quorate(arguments))
 }
 
+/// How long a run that ends by itself may take.
+const RUN_MAX: Duration = Duration::from_secs(20);
+
 /// Runs a command to its end, which must come soon.
 pub(crate) fn run_command(command: &mut Command) -> Outcome {
     let mut process = Process::spawn(command);
-    let status = process.wait(PATIENCE);
+    let status = process.wait(RUN_MAX);
     Outcome {
         code: status.code(),
         stdout: process.stdout.lines().concat(),
@@ -168,9 +171,8 @@ impl Lines {
         };
         let until = |said: &Said| said.ended || find(said).is_some();
         let said = self.wait_until(PATIENCE, until);
-        find(&said.lock().unwrap()).unwrap_or_else(|| {
-            panic!("{texts:?} was not said, but:\n{}", self.text());
-        })
+        let found = find(&said.lock().unwrap());
+        found.unwrap_or_else(|| panic!("{texts:?} was not said, but:\n{}", self.text()))
     }
 
     fn wait_for_end(&self, patience: Duration) -> bool {

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use quorate_proto::etcdserverpb::RangeRequest;
 use quorate_proto::etcdserverpb::kv_client::KvClient;
 use tempfile::TempDir;
+use tonic::transport::{Channel, Endpoint};
 
 /// How long a server may take until it answers.
 const START_MAX: Duration = Duration::from_secs(60);
@@ -37,7 +38,7 @@ impl Servers {
     pub(crate) async fn quorate(count: usize) -> Self {
         let servers = Self::start("quorate", count, |place, cluster| {
             let mut command = Command::new(env!("CARGO_BIN_EXE_quorate"));
-            command.args(["--log", "warn", "serve"]);
+            command.args(["--log-level", "warn", "serve"]);
             // Members that share few processors with each other must not take slowness for death.
             command.args(["--heartbeat-interval", "200", "--election-timeout", "2000"]);
             place.arguments(&mut command, cluster);
@@ -89,7 +90,11 @@ impl Servers {
             while let Err(reason) = probe(url).await {
                 process.check();
                 let log = process.log();
-                assert!(begun.elapsed() < START_MAX, "{} is not ready: {reason}\n{log}", process.name);
+                assert!(
+                    begun.elapsed() < START_MAX,
+                    "{} is not ready: {reason}\n{log}",
+                    process.name
+                );
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         }
@@ -104,8 +109,13 @@ impl Servers {
     }
 }
 
+/// A connection to a server.
+pub(crate) async fn channel(url: &str) -> Result<Channel, tonic::transport::Error> {
+    Endpoint::from_shared(url.to_owned()).unwrap().connect().await
+}
+
 async fn probe(url: &str) -> Result<(), String> {
-    let mut client = KvClient::connect(url.to_owned()).await.map_err(|error| error.to_string())?;
+    let mut client = KvClient::new(channel(url).await.map_err(|error| error.to_string())?);
     let request = RangeRequest { key: "ready".into(), ..RangeRequest::default() };
     let answer = tokio::time::timeout(Duration::from_secs(5), client.range(request)).await;
     answer.map_err(|_| "no answer".to_owned())?.map_err(|status| status.to_string())?;

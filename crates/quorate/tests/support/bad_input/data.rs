@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use crate::support::cluster::Cluster;
 use crate::support::directory::{content, difference, newest_segment};
-use crate::support::process::{Outcome, PATIENCE, Process, quorate, run, run_command};
 use crate::support::ports;
+use crate::support::process::{Outcome, PATIENCE, Process, quorate, run, run_command};
 use crate::support::records::{self, Kind};
 
 /// A member alone, which has run, holds twenty keys, and was killed.
@@ -76,12 +77,16 @@ fn of_a_newer_version() {
     bytes[8..12].copy_from_slice(&crc.to_le_bytes());
     fs::write(&file, bytes).unwrap();
     let file = file.display().to_string();
-    refuses(&cluster, &[&file, "later version (format version 2)", "start that version or a later one"]);
+    refuses(
+        &cluster,
+        &[&file, "later version (format version 2)", "start that version or a later one"],
+    );
 }
 
 #[test]
 fn of_a_member_that_runs() {
     let mut cluster = Cluster::start(1);
+    settle(&cluster);
     // Its double listens elsewhere, so that it gets as far as the directory.
     let (client, peer) = (ports::free(), ports::free());
     let member = &cluster.members[0];
@@ -95,11 +100,26 @@ fn of_a_member_that_runs() {
     command.args(["--listen-peer-urls", &format!("http://127.0.0.1:{peer}")]);
     let Outcome { code, stderr, .. } = run_command(&mut command);
     assert_eq!((code, stderr.lines().count()), (Some(1), 1), "{stderr}");
-    for text in [&*member.data_dir.display().to_string(), "is in use by another process", "stop that"] {
+    for text in
+        [&*member.data_dir.display().to_string(), "is in use by another process", "stop that"]
+    {
         assert!(stderr.contains(text), "'{text}' is missing: {stderr}");
     }
     assert_unchanged(&before, &member.data_dir);
     assert!(cluster.members[0].stop().success(), "the first one is not disturbed");
+}
+
+/// Waits until a member has written all that it writes by itself: once it has told the cluster its
+/// client URLs, and a later write is acknowledged, nothing is under way.
+fn settle(cluster: &Cluster) {
+    let member = &cluster.members[0];
+    let endpoint = format!("127.0.0.1:{}", member.client_port);
+    let begun = Instant::now();
+    while !run(&["member", "list", "--endpoints", &endpoint]).stdout.contains(&member.client_url())
+    {
+        assert!(begun.elapsed() < PATIENCE, "the member never names its client URL");
+    }
+    assert_eq!(run(&["put", "last", "v", "--endpoints", &endpoint]).code, Some(0));
 }
 
 #[test]
@@ -109,7 +129,8 @@ fn with_a_torn_last_record() {
     let segment = newest_segment(&cluster.members[0].data_dir);
     let mut bytes = fs::read(&segment).unwrap();
     let tail = records::tail(&bytes);
-    let torn: Vec<u8> = records::MAGIC.into_iter().chain((0..100).map(|byte| byte ^ 0x5a)).collect();
+    let torn: Vec<u8> =
+        records::MAGIC.into_iter().chain((0..100).map(|byte| byte ^ 0x5a)).collect();
     bytes.resize(bytes.len().max(tail + torn.len()), 0);
     bytes[tail..tail + torn.len()].copy_from_slice(&torn);
     fs::write(&segment, bytes).unwrap();
@@ -145,7 +166,10 @@ fn with_damage_before_the_end() {
         fs::write(&segment, bytes).unwrap();
         let file = segment.display().to_string();
         let place = format!("is damaged at offset {}", record.offset);
-        refuses(&cluster, &[&file, &place, "a checksum is wrong", "restore the file from a backup"]);
+        refuses(
+            &cluster,
+            &[&file, &place, "a checksum is wrong", "restore the file from a backup"],
+        );
     }
 }
 

@@ -8,8 +8,10 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use quorate_client::{Client, Code, Error, PutOptions, RangeOptions};
+use rustix::process::Signal;
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
+use tokio::task::JoinSet;
 
 use crate::support::cluster::Cluster;
 use crate::support::process::{PATIENCE, run_command};
@@ -32,9 +34,8 @@ impl SmallDisk {
         let mount = directory.path().join("mount");
         fs::create_dir(&mount).unwrap();
         fs::File::create(&image).unwrap().set_len(megabytes * 1024 * 1024).unwrap();
-        let done = |command: &mut Command| {
-            command.output().is_ok_and(|output| output.status.success())
-        };
+        let done =
+            |command: &mut Command| command.output().is_ok_and(|output| output.status.success());
         let is_mounted = done(Command::new("mkfs.ext4").arg("-q").arg("-F").arg(&image))
             && done(Command::new("mount").args(["-o", "loop"]).arg(&image).arg(&mount));
         is_mounted.then_some(Self { mount, _directory: directory })
@@ -97,7 +98,8 @@ fn is_space_exceeded(error: &Error) -> bool {
 async fn fill(client: &Client) -> usize {
     let value = vec![b'v'; 512 * 1024];
     for key in 0..200 {
-        if let Err(error) = client.put(format!("fill{key}"), value.clone(), PutOptions::new()).await {
+        if let Err(error) = client.put(format!("fill{key}"), value.clone(), PutOptions::new()).await
+        {
             assert!(is_space_exceeded(&error), "{error}");
             return key;
         }
@@ -138,6 +140,36 @@ async fn writes_again(client: &Client) {
     }
 }
 
+/// Writes that were taken before the disk was found full wait for space. A member that is told to
+/// stop does not wait with them: nobody was told that they had succeeded.
+#[test]
+fn that_is_full_when_the_member_is_to_stop() {
+    let Some(disk) = SmallDisk::mount(24) else {
+        println!(
+            "SKIPPED that_is_full_when_the_member_is_to_stop: a small ext4 cannot be mounted here"
+        );
+        return;
+    };
+    let mut cluster = Cluster::new_in(&disk.mount, 1);
+    cluster.start_all();
+    let member = &mut cluster.members[0];
+    runtime().block_on(async {
+        let client = member.client(Duration::from_secs(1));
+        let value = vec![b'v'; 1_400_000];
+        let mut writes = JoinSet::new();
+        for key in 0..20 {
+            let (client, value) = (client.clone(), value.clone());
+            writes
+                .spawn(async move { client.put(key.to_string(), value, PutOptions::new()).await });
+        }
+        let outcomes = writes.join_all().await;
+        assert!(outcomes.iter().any(Result::is_err), "the disk does not fill up");
+    });
+    let mut process = member.process.take().unwrap();
+    process.signal(Signal::TERM);
+    process.wait(Duration::from_secs(10));
+}
+
 /// A sync fails, once: the member acknowledges nothing more, ends and says why. What it had
 /// acknowledged is there when it is started again.
 #[test]
@@ -172,7 +204,9 @@ fn that_fails_to_sync() {
     assert_eq!(status.code(), Some(1), "{said}");
     let last = said.lines().last().unwrap_or_default();
     let segment = member.data_dir.join("log-0000000000000001.seg").display().to_string();
-    for text in ["Error: ", &segment, "could not be made durable", "Input/output error", "check the disk"] {
+    for text in
+        ["Error: ", &segment, "could not be made durable", "Input/output error", "check the disk"]
+    {
         assert!(last.contains(text), "'{text}' is missing: {last}");
     }
     member.wrapper.clear();

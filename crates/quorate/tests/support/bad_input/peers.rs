@@ -18,7 +18,9 @@ fn of_two_clusters() {
         let refused = stderr.wait_for("a caller at the peer URL was refused");
         assert!(refused.contains("ERROR") && refused.contains("cluster id "), "{refused}");
         let refused = stderr.wait_for("a peer refused this member");
-        for text in ["ERROR", "cluster id ", "--initial-cluster-token must be the same on all members"] {
+        for text in
+            ["ERROR", "cluster id ", "--initial-cluster-token must be the same on all members"]
+        {
             assert!(refused.contains(text), "'{text}' is missing: {refused}");
         }
     }
@@ -41,7 +43,9 @@ fn with_swapped_urls() {
         let refused = stderr.wait_for("a caller at the peer URL was refused");
         assert!(refused.contains("ERROR") && refused.contains("this is member "), "{refused}");
         let refused = stderr.wait_for("a peer refused this member");
-        for text in ["ERROR", "this is member ", "a peer URL in --initial-cluster leads to the wrong"] {
+        for text in
+            ["ERROR", "this is member ", "a peer URL in --initial-cluster leads to the wrong"]
+        {
             assert!(refused.contains(text), "'{text}' is missing: {refused}");
         }
     }

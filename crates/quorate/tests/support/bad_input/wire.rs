@@ -108,7 +108,12 @@ fn a_head_without_end() {
         bytes.extend(http2::head(1, "/etcdserverpb.KV/Put", &[("long", &"a".repeat(15_000))]));
         for _ in 0..200 {
             // More of the same, never the last.
-            bytes.extend(http2::frame(http2::CONTINUATION, 0, 1, &http2::field("more", &"a".repeat(15_000))));
+            bytes.extend(http2::frame(
+                http2::CONTINUATION,
+                0,
+                1,
+                &http2::field("more", &"a".repeat(15_000)),
+            ));
         }
         exchange(port, &bytes);
     });

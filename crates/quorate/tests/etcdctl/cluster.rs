@@ -1,0 +1,91 @@
+//! Commands on the cluster and its members.
+
+use serde_json::json;
+
+use super::ctl::Ctl;
+use crate::support_etcd::{FIRST_NAME, Servers};
+
+/// The list of members, in every output.
+pub(crate) fn members(ctl: &Ctl, servers: &Servers) {
+    let count = servers.urls.len();
+    let text = ctl.says(&["member", "list"]);
+    assert_eq!(text.lines().count(), count, "{text}");
+    let mut ids = Vec::new();
+    for (number, url) in servers.urls.iter().enumerate() {
+        let rest =
+            format!(", started, m{}, {}, {url}, false", number + 1, servers.peer_urls[number],);
+        let id = text.lines().find_map(|line| line.strip_suffix(&rest));
+        let id = id.unwrap_or_else(|| panic!("no member{rest} in {text}"));
+        ids.push(u64::from_str_radix(id, 16).unwrap());
+    }
+    let answer = ctl.json(&["member", "list"]);
+    let listed = answer["members"].as_array().unwrap();
+    assert_eq!(listed.len(), count);
+    assert!(ids.contains(&answer["header"]["member_id"].as_u64().unwrap()));
+    let first = listed.iter().find(|member| member["name"] == FIRST_NAME).unwrap();
+    assert_eq!(first["ID"], json!(ids[0]));
+    assert_eq!(first["peerURLs"], json!([servers.peer_urls[0]]));
+    assert_eq!(first["clientURLs"], json!([servers.urls[0]]));
+    let rows = ctl.table(&["member", "list"]);
+    assert_eq!(rows.len(), 1 + count);
+    assert_eq!(rows[0], ["ID", "STATUS", "NAME", "PEER ADDRS", "CLIENT ADDRS", "IS LEARNER"]);
+    assert!(rows[1..].iter().all(|row| row[1] == "started" && row[5] == "false"), "{rows:?}");
+}
+
+/// The state of each member, in every output: one leads, and all agree on who.
+pub(crate) fn status(ctl: &Ctl, servers: &Servers) {
+    let count = servers.urls.len();
+    let hosts: Vec<_> =
+        servers.urls.iter().map(|url| url.trim_start_matches("http://").to_owned()).collect();
+    let text = ctl.says(&["endpoint", "status"]);
+    let lines: Vec<Vec<&str>> = text.lines().map(|line| line.split(", ").collect()).collect();
+    assert_eq!(lines.iter().map(|line| line[0]).collect::<Vec<_>>(), hosts, "{text}");
+    assert_eq!(lines.iter().filter(|line| line[4] == "true").count(), 1, "{text}");
+
+    let answer = ctl.json(&["endpoint", "status"]);
+    let all = answer.as_array().unwrap();
+    assert_eq!(all.len(), count);
+    let leader = &all[0]["Status"]["leader"];
+    assert!(all.iter().any(|one| &one["Status"]["header"]["member_id"] == leader), "{answer}");
+    for one in all {
+        let status = &one["Status"];
+        assert_eq!(&status["leader"], leader, "{answer}");
+        assert_eq!(status["raftTerm"], status["header"]["raft_term"]);
+        assert_eq!(status["header"]["cluster_id"], all[0]["Status"]["header"]["cluster_id"]);
+        assert_eq!(status["errors"], json!(null));
+        let number = |name: &str| status[name].as_u64().unwrap_or_default();
+        assert!(
+            0 < number("raftAppliedIndex") && number("raftAppliedIndex") <= number("raftIndex")
+        );
+        let version: Vec<_> = status["version"].as_str().unwrap().split('.').collect();
+        assert!(version.len() == 3 && version.iter().all(|part| part.parse::<u32>().is_ok()));
+    }
+    let rows = ctl.table(&["endpoint", "status"]);
+    assert_eq!(rows.len(), 1 + count);
+    assert_eq!(rows[0][..5], ["ENDPOINT", "ID", "VERSION", "DB SIZE", "IS LEADER"]);
+    assert!(rows[1..].iter().all(|row| row.last().is_some_and(String::is_empty)), "{rows:?}");
+    // Asked of the list of members instead of by hand. Not with etcdctl 3.4: when it calls one endpoint
+    // that is given as a URL, as in the list, it sends the URL where HTTP/2 has the host (:authority).
+    // Go's server does not look there, but h2, on which ours stands, refuses what is no authority.
+    if !ctl.says(&["version"]).contains("etcdctl version: 3.4.") {
+        let found = ctl.json(&["endpoint", "status", "--cluster"]);
+        assert_eq!(found.as_array().map(Vec::len), Some(count));
+    }
+}
+
+/// All are well, in every output.
+pub(crate) fn health(ctl: &Ctl, servers: &Servers) {
+    let count = servers.urls.len();
+    let text = ctl.says_anywhere(&["endpoint", "health"]);
+    let well = "is healthy: successfully committed proposal: took = ";
+    assert_eq!(text.matches(well).count(), count, "{text}");
+    let answer = ctl.json(&["endpoint", "health"]);
+    let all = answer.as_array().unwrap();
+    assert_eq!(all.len(), count);
+    assert!(all.iter().all(|one| one["health"] == true), "{answer}");
+    let rows = ctl.table(&["endpoint", "health"]);
+    assert_eq!(rows.len(), 1 + count);
+    assert!(rows[1..].iter().all(|row| row[1] == "true" && row[3].is_empty()), "{rows:?}");
+    let text = ctl.says_anywhere(&["endpoint", "health", "--cluster"]);
+    assert_eq!(text.matches(well).count(), count, "{text}");
+}
