@@ -21,6 +21,17 @@ pub enum StartError {
     /// The replica could not be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
+    /// The data directory cannot be made or opened.
+    #[error(
+        "the data directory {path} cannot be used ({error}); check the path and its permissions, \
+         or give another"
+    )]
+    DataDir {
+        /// Where it is or should be.
+        path: String,
+        /// What the operating system said.
+        error: std::io::Error,
+    },
     /// The operating system denied something.
     #[error("{what}: {error}")]
     Io {

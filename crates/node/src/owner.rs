@@ -87,6 +87,8 @@ struct Owner<M: StateMachine> {
     reads_waiting: usize,
     peers: Vec<NodeId>,
     job_out: bool,
+    /// The disk was full when last looked at.
+    full: bool,
     stopping: bool,
     /// Reused from round to round.
     events: Vec<Event<M::Reply>>,
@@ -112,7 +114,10 @@ where
         let clock = Clock::start();
         let above = config.data_dir.parent().unwrap_or(Path::new(""));
         let disk = std::fs::create_dir_all(above).and_then(|()| RealDisk::at(&config.data_dir));
-        let disk = disk.map_err(io("the data directory cannot be used"))?;
+        let disk = disk.map_err(|error| StartError::DataDir {
+            path: config.data_dir.display().to_string(),
+            error,
+        })?;
         let (replica, notes) = Replica::open(setup(&config), disk, machine, clock.now())
             .map_err(|error: OpenError| StartError::Open(error))?;
         for note in notes {
@@ -137,6 +142,7 @@ where
             reads_waiting: 0,
             peers,
             job_out: false,
+            full: false,
             stopping: false,
             events: Vec::new(),
             commands: Vec::new(),
@@ -199,8 +205,13 @@ where
                 self.job_out = false;
                 self.replica.synced(now, synced);
             }
+            // It waited for space, and gave up since the member is to stop.
+            Event::Synced(Err(SyncFailure::Full { .. })) if self.stopping => self.job_out = false,
             Event::Synced(Err(failure)) => return Err(Failure::Disk(failure)),
-            Event::Stop => self.stopping = true,
+            Event::Stop => {
+                self.stopping = true;
+                self.disk.end();
+            }
         }
         Ok(())
     }
@@ -285,6 +296,14 @@ where
         }
         let applied = self.replica.applied().index.value();
         let full = self.replica.log().room() == Room::Full;
+        if full != self.full {
+            self.full = full;
+            if full {
+                tracing::error!("the disk is full: writes are refused; free some space");
+            } else {
+                tracing::info!("the disk has space again: writes are taken");
+            }
+        }
         self.parts.board.show(&self.replica.status(), applied, full);
         self.parts.outbox.hand_over(&mut self.answers);
         Ok(if more { More::Now } else { More::Later })

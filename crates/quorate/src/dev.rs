@@ -96,6 +96,14 @@ impl Dev {
             ports.len(),
             self.members,
         );
+        for port in &ports {
+            let peer = port.saturating_add(1);
+            ensure!(
+                !ports.contains(&peer) && ports.iter().filter(|other| *other == port).count() == 1,
+                "--client-ports: {port} and {peer} are one member's ports, for clients and peers; \
+                 leave at least one port between any two",
+            );
+        }
         let place = |(i, port): (usize, u16)| {
             let peer = port.checked_add(1).context("a client port must be below 65535")?;
             Ok(Place {

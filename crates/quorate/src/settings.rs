@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use clap::{Args, ValueEnum};
 use quorate_node::Timing;
-use quorate_server::{Cluster, ServerConfig};
+use quorate_server::{Cluster, ServerConfig, check_url};
 use serde::Deserialize;
 
 /// Whether the cluster is new.
@@ -84,6 +84,10 @@ pub(crate) struct Settings {
 /// The election timeout may be configured from and to these.
 const ELECTION_TIMEOUT_MS: std::ops::RangeInclusive<u64> = 10..=50_000;
 
+/// The largest request may be configured from and to these: what is proposed must fit into one
+/// message between members.
+const REQUEST_BYTES: std::ops::RangeInclusive<usize> = 1..=32 * 1024 * 1024;
+
 impl Settings {
     /// Fills what is not set from the file.
     pub(crate) fn or_file(self, path: &Path) -> Result<Self> {
@@ -141,6 +145,16 @@ impl Settings {
                 advertised.join(","),
             );
         }
+        let request_bytes_max = self.max_request_bytes.unwrap_or(ServerConfig::REQUEST_BYTES_MAX);
+        ensure!(
+            REQUEST_BYTES.contains(&request_bytes_max),
+            "--max-request-bytes is {request_bytes_max}; it must be between {} and {}",
+            REQUEST_BYTES.start(),
+            REQUEST_BYTES.end(),
+        );
+        for url in urls(&advertise_client) {
+            check_url(&url).context("--advertise-client-urls")?;
+        }
         let empty = std::fs::read_dir(&data_dir).map_or(true, |mut files| files.next().is_none());
         if self.initial_cluster_state == Some(ClusterState::Existing) && empty {
             bail!(
@@ -168,7 +182,7 @@ impl Settings {
             cluster,
             data_dir,
             timing,
-            request_bytes_max: self.max_request_bytes.unwrap_or(ServerConfig::REQUEST_BYTES_MAX),
+            request_bytes_max,
             txn_ops_max: self.max_txn_ops.unwrap_or(ServerConfig::TXN_OPS_MAX),
         })
     }
@@ -184,7 +198,7 @@ fn timing(heartbeat: Option<u64>, election: Option<u64>) -> Result<Timing> {
     );
     ensure!(heartbeat > 0, "--heartbeat-interval is 0; it must be at least 1 ms");
     ensure!(
-        heartbeat * 3 <= election,
+        heartbeat.saturating_mul(3) <= election,
         "--election-timeout is {election} ms, less than three times --heartbeat-interval of \
          {heartbeat} ms; raise the one or lower the other, or leaders are deposed for nothing",
     );

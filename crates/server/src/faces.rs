@@ -37,7 +37,7 @@ pub(crate) struct Faces {
 
 impl Faces {
     pub(crate) fn new(member: &Arc<Member>, health: HealthServer<HealthService>) -> Self {
-        let request_max = member.request_bytes_max + REQUEST_MARGIN;
+        let request_max = member.request_bytes_max.saturating_add(REQUEST_MARGIN);
         let kv = KvServer::new(KvService::new(member.clone()))
             .max_decoding_message_size(request_max)
             .max_encoding_message_size(usize::MAX);

@@ -32,7 +32,7 @@ pub enum ClusterError {
     #[error("'{0}' in the initial cluster is not name=URL; write n1=http://host:2380,n2=…")]
     NotAPair(String),
     /// A URL is none.
-    #[error("'{url}' is not a URL that members can listen on: {reason}; write http://host:port")]
+    #[error("'{url}' is not a URL that others can connect to: {reason}; write http://host:port")]
     BadUrl {
         /// The URL.
         url: String,
@@ -85,7 +85,11 @@ impl Cluster {
     }
 }
 
-fn check_url(url: &str) -> Result<(), ClusterError> {
+/// Checks that others can connect to a URL of a member: `http://host:port`.
+///
+/// # Errors
+/// If it is not of that form.
+pub fn check_url(url: &str) -> Result<(), ClusterError> {
     let bad = |reason| ClusterError::BadUrl { url: url.to_owned(), reason };
     if url.starts_with("https://") {
         return Err(bad("TLS is not supported yet"));
@@ -98,8 +102,11 @@ fn check_url(url: &str) -> Result<(), ClusterError> {
     if host.contains('/') || port.contains('/') {
         return Err(bad("it has a path"));
     }
-    port.parse::<u16>().map_err(|_| bad("its port is no number up to 65535"))?;
-    Ok(())
+    match port.parse::<u16>() {
+        Ok(0) => Err(bad("its port is 0, which nobody can connect to")),
+        Ok(_) => Ok(()),
+        Err(_) => Err(bad("its port is no number up to 65535")),
+    }
 }
 
 fn member_id(sorted_urls: &[String], token: &str) -> u64 {

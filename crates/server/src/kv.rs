@@ -42,7 +42,9 @@ impl Kv for KvService {
         self.member.check_leader(request.metadata())?;
         let request = request.into_inner();
         check::range(&request).map_err(status::of_store)?;
-        if !request.serializable {
+        if request.serializable {
+            self.member.catch_up().await?;
+        } else {
             self.member.linearize().await?;
         }
         let mut response = self.member.reader.range(&request).map_err(status::of_store)?;
@@ -82,7 +84,9 @@ impl Kv for KvService {
         let request = request.into_inner();
         check::txn(&request, self.member.limits).map_err(status::of_store)?;
         let reply = if quorate_store::is_read_only(&request) {
-            if !is_serializable(&request) {
+            if is_serializable(&request) {
+                self.member.catch_up().await?;
+            } else {
                 self.member.linearize().await?;
             }
             self.member.reader.txn(&request)

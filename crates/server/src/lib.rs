@@ -24,7 +24,7 @@ mod server;
 mod status;
 mod web;
 
-pub use identity::{Cluster, ClusterError, Seat};
+pub use identity::{Cluster, ClusterError, Seat, check_url};
 pub use server::{Server, ServerConfig, ServerError};
 
 /// The version of etcd's API that is spoken. Clients read it: numbers and dots only.

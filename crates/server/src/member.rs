@@ -7,6 +7,7 @@ use bytes::Bytes;
 use quorate_node::Node;
 use quorate_proto::etcdserverpb::{Member as MemberRecord, ResponseHeader};
 use quorate_store::Reader;
+use tokio::sync::SetOnce;
 use tokio::time::timeout;
 use tonic::Status;
 use tonic::metadata::MetadataMap;
@@ -28,6 +29,8 @@ pub(crate) struct Member {
     /// The bytes of a request at most.
     pub(crate) request_bytes_max: usize,
     pub(crate) limits: quorate_store::check::Limits,
+    /// Set once this life has applied what was committed before it began.
+    pub(crate) caught_up: SetOnce<()>,
 }
 
 impl Member {
@@ -72,6 +75,18 @@ impl Member {
     pub(crate) async fn linearize(&self) -> Result<(), Status> {
         match timeout(self.patience, self.node.linearize()).await {
             Ok(confirmed) => confirmed.map_err(status::of_node),
+            Err(_) => Err(status::timed_out()),
+        }
+    }
+
+    /// Waits until this member's own state is at least what it was before its last stop: a start
+    /// replays the log, and meanwhile the state would be older than what was read here before.
+    pub(crate) async fn catch_up(&self) -> Result<(), Status> {
+        if self.caught_up.get().is_some() {
+            return Ok(());
+        }
+        match timeout(self.patience, self.caught_up.wait()).await {
+            Ok(()) => Ok(()),
             Err(_) => Err(status::timed_out()),
         }
     }

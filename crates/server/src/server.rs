@@ -11,6 +11,7 @@ use quorate_raft::NodeId;
 use quorate_store::Store;
 use quorate_store::check::Limits;
 use tokio::net::TcpListener;
+use tokio::sync::SetOnce;
 use tokio::task::JoinSet;
 use tonic_health::ServingStatus;
 use tonic_health::pb::health_server::HealthServer;
@@ -113,6 +114,7 @@ impl Server {
             patience: Duration::from_secs(5) + 2 * config.timing.election_timeout,
             request_bytes_max: config.request_bytes_max,
             limits: Limits { txn_ops_max: config.txn_ops_max },
+            caught_up: SetOnce::new(),
         });
         let mut tasks = JoinSet::new();
         let record = MemberRecord {
@@ -181,6 +183,7 @@ async fn introduce(member: Arc<Member>, record: MemberRecord) {
     if member.node.linearize().await.is_err() {
         return;
     }
+    member.caught_up.set(()).ok();
     let known = {
         let known = member.attributes.read().unwrap_or_else(PoisonError::into_inner);
         known.get(&record.id) == Some(&record)

@@ -11,6 +11,7 @@ use quorate_proto::peer::{
     AppendEntriesRequest, AppendEntriesResponse, ForwardRequest, ForwardResponse,
     RequestVoteRequest, RequestVoteResponse,
 };
+use quorate_raft::NodeId;
 use tokio::sync::mpsc;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
@@ -59,11 +60,13 @@ struct Service<R> {
 }
 
 impl<R: Send + 'static> Service<R> {
-    /// Judges the caller; takes over its stream if it is a peer.
+    /// Judges the caller; takes over its stream if it is a peer. `ended` is what the owner hears when
+    /// the stream has ended and no newer one has taken its place.
     fn open<Q: Incoming + Send + 'static, A: Send + 'static>(
         &self,
         request: Request<Streaming<Q>>,
         place: fn(&mut Replies) -> &mut Option<mpsc::Sender<A>>,
+        ended: fn(NodeId) -> Option<Event<R>>,
     ) -> Result<Response<Answers<A>>, Status> {
         let is_peer = |id| self.slots.contains_key(&id);
         let route =
@@ -81,9 +84,11 @@ impl<R: Send + 'static> Service<R> {
             let slot = slots.get(&route.from).expect("only peers are admitted");
             let mut replies = lock(&slot.replies);
             let current = place(&mut replies);
-            // A newer stream of this peer may have taken the place.
             if current.as_ref().is_some_and(|current| current.same_channel(&sender)) {
                 *current = None;
+                if let Some(event) = ended(route.from) {
+                    inbox.push(event);
+                }
             }
         });
         Ok(Response::new(Answers(answers)))
@@ -120,21 +125,23 @@ impl<R: Send + 'static> Raft for Service<R> {
         &self,
         request: Request<Streaming<AppendEntriesRequest>>,
     ) -> Result<Response<Self::AppendEntriesStream>, Status> {
-        self.open(request, |replies| &mut replies.append)
+        // Said after all that came on it: what is left of a connection that broke must not pass for a
+        // sign of life.
+        self.open(request, |replies| &mut replies.append, |peer| Some(Event::Disconnected(peer)))
     }
 
     async fn request_vote(
         &self,
         request: Request<Streaming<RequestVoteRequest>>,
     ) -> Result<Response<Self::RequestVoteStream>, Status> {
-        self.open(request, |replies| &mut replies.vote)
+        self.open(request, |replies| &mut replies.vote, |_| None)
     }
 
     async fn forward(
         &self,
         request: Request<Streaming<ForwardRequest>>,
     ) -> Result<Response<Self::ForwardStream>, Status> {
-        self.open(request, |replies| &mut replies.forward)
+        self.open(request, |replies| &mut replies.forward, |_| None)
     }
 }
 

@@ -15,8 +15,8 @@ use quorate_replica::{Append, Body, PeerMessage, Proposals};
 /// The only group there is.
 const GROUP: u32 = 0;
 
-/// Terms beyond it are no terms: a member that took one over could not count on.
-const TERM_MAX: u64 = 1 << 60;
+/// Terms and indexes beyond it are none: a member that took one over could not count on.
+const NUMBER_MAX: u64 = 1 << 60;
 
 /// A message on its stream.
 #[derive(Debug)]
@@ -179,7 +179,7 @@ fn message(
     if group != GROUP {
         return Err(Malformed("a group that this version does not know"));
     }
-    if term > TERM_MAX {
+    if term > NUMBER_MAX {
         return Err(Malformed("a term that no run of elections reaches"));
     }
     let body = body.ok_or(Malformed("no body, or one that this version does not know"))??;
@@ -202,6 +202,9 @@ impl Incoming for wire::AppendEntriesRequest {
 }
 
 fn decode_append(append: wire::Append) -> Result<Body, Malformed> {
+    if append.previous_index > NUMBER_MAX {
+        return Err(Malformed("an index that no log reaches"));
+    }
     let previous = entry_id(append.previous_term, append.previous_index);
     let mut next = append.previous_index;
     let mut blocks = Vec::with_capacity(append.blocks.len());
@@ -307,4 +310,38 @@ fn entry_id(term: u64, index: u64) -> EntryId {
 
 fn verdict(granted: bool) -> Verdict {
     if granted { Verdict::Granted } else { Verdict::Refused }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ROUTE: Route = Route { from: NodeId::new(2), to: NodeId::new(1) };
+
+    fn append(append: wire::Append) -> Result<PeerMessage, Malformed> {
+        let body = Some(append_entries_request::Body::Append(append));
+        wire::AppendEntriesRequest { group: GROUP, term: 1, body }.decode(ROUTE)
+    }
+
+    #[test]
+    fn numbers_that_nothing_reaches_are_malformed() {
+        let highest = wire::Append { previous_index: u64::MAX, ..wire::Append::default() };
+        assert!(append(highest).is_err());
+        let vote = wire::RequestVoteRequest { term: u64::MAX, ..Default::default() };
+        assert!(vote.decode(ROUTE).is_err());
+    }
+
+    #[test]
+    fn blocks_that_do_not_add_up_are_malformed() {
+        let blocks = vec![wire::Block { term: 1, count: 2, entries: vec![0; 7].into() }];
+        assert!(append(wire::Append { blocks, ..wire::Append::default() }).is_err());
+    }
+
+    #[test]
+    fn messages_without_a_body_or_of_another_group_are_malformed() {
+        let none = wire::AppendEntriesResponse { group: GROUP, term: 1, body: None };
+        assert!(none.decode(ROUTE).is_err());
+        let other = wire::RequestVoteRequest { group: 1, ..Default::default() };
+        assert!(other.decode(ROUTE).is_err());
+    }
 }
