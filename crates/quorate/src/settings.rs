@@ -124,6 +124,9 @@ impl Settings {
         let data_dir = self.data_dir.unwrap_or_else(|| format!("{name}.quorate").into());
         let listen_client = self.listen_client_urls.unwrap_or("http://localhost:2379".into());
         let listen_peer = self.listen_peer_urls.unwrap_or("http://localhost:2380".into());
+        for url in self.advertise_client_urls.iter().flat_map(|list| urls(list)) {
+            check_url(&url).context("--advertise-client-urls")?;
+        }
         let advertise_client = self.advertise_client_urls.unwrap_or(listen_client.clone());
         let advertise_peer = self.initial_advertise_peer_urls.unwrap_or(listen_peer.clone());
         let members = self.initial_cluster.unwrap_or_else(|| {
@@ -152,9 +155,6 @@ impl Settings {
             REQUEST_BYTES.start(),
             REQUEST_BYTES.end(),
         );
-        for url in urls(&advertise_client) {
-            check_url(&url).context("--advertise-client-urls")?;
-        }
         let empty = std::fs::read_dir(&data_dir).map_or(true, |mut files| files.next().is_none());
         if self.initial_cluster_state == Some(ClusterState::Existing) && empty {
             bail!(

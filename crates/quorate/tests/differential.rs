@@ -1,12 +1,12 @@
 //! The same requests to quorate and to a real etcd: every answer must be the same.
 //!
-//! Compared are the gRPC code, the text of an error and every field of a response; not compared is who
-//! answered (cluster, member, term). The few other exceptions stand with their reasons in
-//! [`verdict::Exception`]. Each call goes to one member of etcd, one member of quorate, and a cluster
-//! of three whose members take turns, so that forwarding is compared too.
+//! Compared are the gRPC code, the text of an error and every field of a response; not compared is
+//! who answered (cluster, member, term). The few other exceptions stand with their reasons in
+//! [`verdict::Exception`]. Each call goes to one member of etcd, one member of quorate, and a
+//! cluster of three whose members take turns, so that forwarding is compared too.
 //!
-//! The etcd is the program that `QUORATE_TEST_ETCD` names (3.5.1 is what this was written against), or
-//! the one on the path. Without one nothing is compared, and the tests say so.
+//! The etcd is the program that `QUORATE_TEST_ETCD` names (3.5.1 is what this was written against),
+//! or the one on the path. Without one nothing is compared, and the tests say so.
 
 #![expect(clippy::unwrap_used, reason = "the helpers of a test are a test too")]
 
@@ -76,8 +76,8 @@ async fn random_requests_are_answered_as_by_etcd() {
     }
     session.finish("random requests", |step| {
         format!(
-            "To stop right after the first: QUORATE_DIFF_SEED={seed} QUORATE_DIFF_STEPS={step}. What \
-             led to it are the steps before that changed its keys."
+            "To stop right after the first: QUORATE_DIFF_SEED={seed} QUORATE_DIFF_STEPS={step}. \
+             What led to it are the steps before that changed its keys."
         )
     });
 }

@@ -1,8 +1,9 @@
 //! etcd's own command line against a cluster of three: what its users do by hand and in scripts.
 //!
 //! `QUORATE_TEST_ETCDCTL` names an etcdctl (3.5.1 is what this was written against); the one on the
-//! path, often an older one, is tried as well. Without any the tests say that they tried nothing. If
-//! there is an etcd, too, the same is asked of it: what is expected here must be right of etcd first.
+//! path, often an older one, is tried as well. Without any the tests say that they tried nothing.
+//! If there is an etcd, too, the same is asked of it: what is expected here must be right of etcd
+//! first.
 
 #![expect(clippy::unwrap_used, reason = "the helpers of a test are a test too")]
 

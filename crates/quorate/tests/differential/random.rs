@@ -1,5 +1,5 @@
-//! Random requests: few keys, every field, illegal values too. The same seed gives the same requests,
-//! as long as the answers are the same.
+//! Random requests: few keys, every field, illegal values too. The same seed gives the same
+//! requests, as long as the answers are the same.
 
 use bytes::Bytes;
 use quorate_proto::etcdserverpb::compare::TargetUnion;

@@ -126,8 +126,8 @@ fn answer<R: Heads>(answer: Result<Response<R>, Status>, kind: fn(R) -> Answer) 
 
 /// A response with heads.
 trait Heads {
-    /// Takes out of its heads, also of those within, what differs from server to server. What stays is
-    /// whether it is there at all.
+    /// Takes out of its heads, also of those within, what differs from server to server. What stays
+    /// is whether it is there at all.
     fn mask(&mut self);
 }
 

@@ -28,22 +28,22 @@ impl Exception {
     pub(crate) fn why(self) -> &'static str {
         match self {
             Self::Ties => {
-                "pairs that a sort finds equal may come in any order, and the limit may leave any of \
-                 them: etcd sorts with an algorithm that is not stable, quorate with one that is"
+                "pairs that a sort finds equal may come in any order, and the limit may leave any \
+                 of them: etcd sorts with an algorithm that is not stable, quorate with one that is"
             }
             Self::SortOption => {
-                "a sort order or target that does not exist is refused by quorate and by new releases \
-                 of etcd; older ones ignore such an order and crash on such a target, so they are \
-                 not asked"
+                "a sort order or target that does not exist is refused by quorate and by new \
+                 releases of etcd; older ones ignore such an order and crash on such a target, so \
+                 they are not asked"
             }
             Self::Envelope => {
                 "the last 64 bytes below the limit on requests are not tried: both add an envelope \
                  of their own before they measure, and the envelopes differ by some bytes"
             }
             Self::OpenRemoval => {
-                "a transaction that removes a range which is open or ends before its first key, and \
-                 sets some key, is not asked if there are other removals or kept values in it: such a \
-                 range confuses the tree in which etcd looks for keys both set and \
+                "a transaction that removes a range which is open or ends before its first key, \
+                 and sets some key, is not asked if there are other removals or kept values in \
+                 it: such a range confuses the tree in which etcd looks for keys both set and \
                  removed, and etcd crashes where a put finds nothing to keep because of it"
             }
         }

@@ -64,9 +64,10 @@ pub(crate) fn status(ctl: &Ctl, servers: &Servers) {
     assert_eq!(rows.len(), 1 + count);
     assert_eq!(rows[0][..5], ["ENDPOINT", "ID", "VERSION", "DB SIZE", "IS LEADER"]);
     assert!(rows[1..].iter().all(|row| row.last().is_some_and(String::is_empty)), "{rows:?}");
-    // Asked of the list of members instead of by hand. Not with etcdctl 3.4: when it calls one endpoint
-    // that is given as a URL, as in the list, it sends the URL where HTTP/2 has the host (:authority).
-    // Go's server does not look there, but h2, on which ours stands, refuses what is no authority.
+    // Asked of the list of members instead of by hand. Not with etcdctl 3.4: when it calls one
+    // endpoint that is given as a URL, as in the list, it sends the URL where HTTP/2 has the host
+    // (:authority). Go's server does not look there, but h2, on which ours stands, refuses what is
+    // no authority.
     if !ctl.says(&["version"]).contains("etcdctl version: 3.4.") {
         let found = ctl.json(&["endpoint", "status", "--cluster"]);
         assert_eq!(found.as_array().map(Vec::len), Some(count));

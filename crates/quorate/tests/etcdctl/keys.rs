@@ -50,8 +50,8 @@ pub(crate) fn puts_and_gets(ctl: &Ctl) {
 /// Every flag of a read of several keys.
 pub(crate) fn ranges(ctl: &Ctl) {
     ctl.says(&["del", "f/", "--prefix"]);
-    // By key: apple, fig, plum. Created: plum, apple, fig. Changed: apple, fig, plum. Versions: 1, 1,
-    // 2. By value: plum, fig, apple.
+    // By key: apple, fig, plum. Created: plum, apple, fig. Changed: apple, fig, plum. Versions: 1,
+    // 1, 2. By value: plum, fig, apple.
     for (key, value) in [("f/plum", "0"), ("f/apple", "3"), ("f/fig", "2"), ("f/plum", "1")] {
         ctl.says(&["put", key, value]);
     }

@@ -1,8 +1,8 @@
 //! Servers as processes, for the tests against etcd's own programs.
 //!
-//! Each server listens on ports of the loopback that were free a moment before, and keeps its data in
-//! a directory that goes with it. What was started here ends when its handle is dropped, and nothing
-//! else does.
+//! Each server listens on ports of the loopback that were free a moment before, and keeps its data
+//! in a directory that goes with it. What was started here ends when its handle is dropped, and
+//! nothing else does.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
