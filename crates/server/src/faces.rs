@@ -65,7 +65,10 @@ impl Service<Request<Incoming>> for Faces {
     fn call(&mut self, request: Request<Incoming>) -> Answer {
         let service = request.uri().path().strip_prefix('/').and_then(|path| path.split_once('/'));
         match service.map(|(service, _)| service) {
-            Some("etcdserverpb.KV") => self.kv.call(request),
+            Some("etcdserverpb.KV") => {
+                let answer = self.kv.call(request);
+                Box::pin(async move { answer.await.map(too_long) })
+            }
             Some("etcdserverpb.Cluster") => self.cluster.call(request),
             Some("etcdserverpb.Maintenance") => self.maintenance.call(request),
             Some("grpc.health.v1.Health") => self.health.call(request),
@@ -76,6 +79,20 @@ impl Service<Request<Incoming>> for Faces {
             }
         }
     }
+}
+
+/// Says in etcd's words that a request is longer than what is read of one. Tonic has other words, and
+/// the code for what is out of range.
+fn too_long(response: Response<Body>) -> Response<Body> {
+    let Some(status) = tonic::Status::from_header_map(response.headers()) else { return response };
+    let lengths = status
+        .message()
+        .strip_prefix("Error, decoded message length too large: found ")
+        .and_then(|rest| rest.strip_suffix(" bytes"))
+        .and_then(|rest| rest.split_once(" bytes, the limit is: "));
+    let Some((found, limit)) = lengths else { return response };
+    let text = format!("grpc: received message larger than max ({found} vs. {limit})");
+    tonic::Status::resource_exhausted(text).into_http()
 }
 
 fn is_grpc(request: &Request<Incoming>) -> bool {

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use quorate_proto::etcdserverpb::alarm_request::AlarmAction;
 use quorate_proto::etcdserverpb::maintenance_server::Maintenance;
-use quorate_proto::etcdserverpb::{StatusRequest, StatusResponse};
+use quorate_proto::etcdserverpb::{AlarmRequest, AlarmResponse, StatusRequest, StatusResponse};
 use quorate_raft::NodeId;
 use tonic::{Request, Response, Status};
 
@@ -24,6 +25,21 @@ impl MaintenanceService {
 
 #[tonic::async_trait]
 impl Maintenance for MaintenanceService {
+    /// There are no alarms yet: none is listed, and none needs to be ended. Like etcd's, the answer
+    /// needs a quorum; `etcdctl endpoint health` asks for it.
+    async fn alarm(
+        &self,
+        request: Request<AlarmRequest>,
+    ) -> Result<Response<AlarmResponse>, Status> {
+        self.member.check_leader(request.metadata())?;
+        match request.into_inner().action() {
+            AlarmAction::Get | AlarmAction::Deactivate => self.member.linearize().await?,
+            AlarmAction::Activate => return Err(Status::unimplemented("alarms cannot be raised")),
+        }
+        let header = self.member.header(self.member.reader.revision());
+        Ok(Response::new(AlarmResponse { header: Some(header), alarms: Vec::new() }))
+    }
+
     /// Local: it never waits for a leader.
     async fn status(&self, _: Request<StatusRequest>) -> Result<Response<StatusResponse>, Status> {
         let member = &self.member;

@@ -82,17 +82,33 @@ impl<'r> Plan<'r> {
         Self { succeeded, steps: ops.iter().map(step).collect() }
     }
 
-    /// Finds the first thing that would fail, in the order of the operations.
+    /// Finds the first thing that would fail: of the puts, inner transactions' too, and then of the
+    /// reads, as etcd has it.
     fn check(&self, moment: &Moment<'_>) -> Result<(), Error> {
+        self.check_puts(moment)?;
+        self.check_ranges(moment)
+    }
+
+    fn check_puts(&self, moment: &Moment<'_>) -> Result<(), Error> {
         for step in &self.steps {
             match step {
-                Step::Range(request) => check_range(moment, request)?,
                 Step::Put(request) => {
                     check_kept(&moment.shared.read(), moment.status.revision, request)?;
                     check_lease(request)?;
                 }
-                Step::Txn(plan) => plan.check(moment)?,
-                Step::DeleteRange(_) | Step::Nothing => {}
+                Step::Txn(plan) => plan.check_puts(moment)?,
+                Step::Range(_) | Step::DeleteRange(_) | Step::Nothing => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn check_ranges(&self, moment: &Moment<'_>) -> Result<(), Error> {
+        for step in &self.steps {
+            match step {
+                Step::Range(request) => check_range(moment, request)?,
+                Step::Txn(plan) => plan.check_ranges(moment)?,
+                Step::Put(_) | Step::DeleteRange(_) | Step::Nothing => {}
             }
         }
         Ok(())

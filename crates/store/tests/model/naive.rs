@@ -70,7 +70,8 @@ impl Model {
     pub(crate) fn txn(&mut self, request: &TxnRequest) -> Result<TxnResponse, Error> {
         let mut path = Vec::new();
         self.find_path(request, &mut path);
-        self.check_path(request, &mut path.iter())?;
+        self.check_path(request, &mut path.iter(), Self::check_put)?;
+        self.check_path(request, &mut path.iter(), Self::check_range)?;
         let mut work = self.work();
         let mut response = work.txn(request, &mut path.iter());
         response.header = head(work.revision());
@@ -130,36 +131,45 @@ impl Model {
         }
     }
 
+    /// Checks all operations on the path, inner transactions' too.
     fn check_path<'p>(
         &self,
         request: &TxnRequest,
         path: &mut impl Iterator<Item = &'p bool>,
+        check: fn(&Self, &Request) -> Result<(), Error>,
     ) -> Result<(), Error> {
         for op in branch(request, *path.next().unwrap()) {
             match &op.request {
-                Some(Request::RequestRange(range)) => {
-                    if !(0..3).contains(&range.sort_order) || !(0..5).contains(&range.sort_target) {
-                        return Err(Error::InvalidSortOption);
-                    }
-                    if range.revision != 0 && range.revision < self.compacted {
-                        return Err(Error::Compacted);
-                    }
-                    if range.revision > self.revision() {
-                        return Err(Error::FutureRevision);
-                    }
-                }
-                Some(Request::RequestPut(put)) => {
-                    let keeps = put.ignore_value || put.ignore_lease;
-                    if keeps && !self.current().contains_key(&put.key) {
-                        return Err(Error::KeyNotFound);
-                    }
-                    if put.lease != 0 {
-                        return Err(Error::LeaseNotFound);
-                    }
-                }
-                Some(Request::RequestTxn(inner)) => self.check_path(inner, path)?,
-                Some(Request::RequestDeleteRange(_)) | None => {}
+                Some(Request::RequestTxn(inner)) => self.check_path(inner, path, check)?,
+                Some(request) => check(self, request)?,
+                None => {}
             }
+        }
+        Ok(())
+    }
+
+    fn check_put(&self, request: &Request) -> Result<(), Error> {
+        let Request::RequestPut(put) = request else { return Ok(()) };
+        let keeps = put.ignore_value || put.ignore_lease;
+        if keeps && !self.current().contains_key(&put.key) {
+            return Err(Error::KeyNotFound);
+        }
+        if put.lease != 0 {
+            return Err(Error::LeaseNotFound);
+        }
+        Ok(())
+    }
+
+    fn check_range(&self, request: &Request) -> Result<(), Error> {
+        let Request::RequestRange(range) = request else { return Ok(()) };
+        if !(0..3).contains(&range.sort_order) || !(0..5).contains(&range.sort_target) {
+            return Err(Error::InvalidSortOption);
+        }
+        if range.revision != 0 && range.revision < self.compacted {
+            return Err(Error::Compacted);
+        }
+        if range.revision > self.revision() {
+            return Err(Error::FutureRevision);
         }
         Ok(())
     }
