@@ -255,7 +255,8 @@ where
         self.read_waiters.push_back((ticket, std::mem::take(&mut self.readers)));
     }
 
-    /// Lets go of those who no longer wait: without a leader, reads pile up and their clients leave.
+    /// Lets go of those who no longer wait: without a leader, reads pile up and their clients
+    /// leave.
     fn forget_readers_gone(&mut self) {
         for (_, readers) in &mut self.read_waiters {
             readers.retain(|reader| !reader.is_closed());

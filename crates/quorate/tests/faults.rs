@@ -1,9 +1,9 @@
 //! Three real members under load are killed, paused and started again; what their clients were told
 //! must stay true.
 //!
-//! Sixteen writers, four readers and two counters with two clients each work through all members the
-//! whole time. Whatever happens to the members: no acknowledged write is lost, no read sees the past,
-//! and in the end all members hold the same ([`support::history`] says how that is judged).
+//! Sixteen writers, four readers and two counters with two clients each work through all members
+//! the whole time. Whatever happens to the members: no acknowledged write is lost, no read sees the
+//! past, and in the end all members hold the same ([`support::history`] says how that is judged).
 //!
 //! `QUORATE_FAULT_ROUNDS` sets how often each fault happens, for longer runs: the default is 20 for
 //! the leader's death and half of it for the others. `--nocapture` shows a summary of each test.

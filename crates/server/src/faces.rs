@@ -81,8 +81,8 @@ impl Service<Request<Incoming>> for Faces {
     }
 }
 
-/// Says in etcd's words that a request is longer than what is read of one. Tonic has other words, and
-/// the code for what is out of range.
+/// Says in etcd's words that a request is longer than what is read of one. Tonic has other words,
+/// and the code for what is out of range.
 fn too_long(response: Response<Body>) -> Response<Body> {
     let Some(status) = tonic::Status::from_header_map(response.headers()) else { return response };
     let lengths = status

@@ -60,8 +60,8 @@ struct Service<R> {
 }
 
 impl<R: Send + 'static> Service<R> {
-    /// Judges the caller; takes over its stream if it is a peer. `ended` is what the owner hears when
-    /// the stream has ended and no newer one has taken its place.
+    /// Judges the caller; takes over its stream if it is a peer. `ended` is what the owner hears
+    /// when the stream has ended and no newer one has taken its place.
     fn open<Q: Incoming + Send + 'static, A: Send + 'static>(
         &self,
         request: Request<Streaming<Q>>,
@@ -125,8 +125,8 @@ impl<R: Send + 'static> Raft for Service<R> {
         &self,
         request: Request<Streaming<AppendEntriesRequest>>,
     ) -> Result<Response<Self::AppendEntriesStream>, Status> {
-        // Said after all that came on it: what is left of a connection that broke must not pass for a
-        // sign of life.
+        // Said after all that came on it: what is left of a connection that broke must not pass for
+        // a sign of life.
         self.open(request, |replies| &mut replies.append, |peer| Some(Event::Disconnected(peer)))
     }
 

@@ -64,7 +64,8 @@ impl<R: Send + 'static> Link<R> {
             let endpoint = match endpoint(url, patience) {
                 Ok(endpoint) => endpoint,
                 Err(error) => {
-                    tracing::error!(peer = %Hex(self.id), url, %error, "the peer URL cannot be used");
+                    let peer = Hex(self.id);
+                    tracing::error!(%peer, url, %error, "the peer URL cannot be used");
                     return;
                 }
             };

@@ -2,8 +2,8 @@
 //!
 //! Every write has a revision of its own and every read says at which revision it was made, so the
 //! order in which the store claims to have done everything is known. It is to be held against the
-//! clients' clocks: what began after something else had ended stands behind it. Writes whose outcome
-//! is unknown may have happened at any time, even long after, or never.
+//! clients' clocks: what began after something else had ended stands behind it. Writes whose
+//! outcome is unknown may have happened at any time, even long after, or never.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Mutex;

@@ -11,7 +11,8 @@ use rustix::process::{Pid, Signal, kill_process};
 /// The program under test.
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_quorate");
 
-/// How long anything may take that is not measured: far longer than it does, even on a busy machine.
+/// How long anything may take that is not measured: far longer than it does, even on a busy
+/// machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The program with these arguments, in a surrounding that does not change what it does.

@@ -12,19 +12,19 @@ const STEP: Duration = Duration::from_millis(2);
 
 /// How the world treats its members, in percent of messages, and in thousandths of steps.
 #[derive(Clone, Copy, Debug)]
-pub struct Kindness {
-    pub loss: u64,
-    pub doubling: u64,
-    pub crashes: u64,
+pub(crate) struct Kindness {
+    pub(crate) loss: u64,
+    pub(crate) doubling: u64,
+    pub(crate) crashes: u64,
 }
 
 impl Kindness {
-    pub const KIND: Self = Self { loss: 0, doubling: 0, crashes: 0 };
+    pub(crate) const KIND: Self = Self { loss: 0, doubling: 0, crashes: 0 };
 }
 
 /// A state machine that remembers all it was told, in order.
 #[derive(Debug, Default)]
-pub struct Ledger(Vec<u64>);
+pub(crate) struct Ledger(Vec<u64>);
 
 impl StateMachine for Ledger {
     type Reply = usize;
@@ -50,7 +50,7 @@ struct Member {
     reads: Vec<(ReadTicket, usize)>,
 }
 
-pub struct World {
+pub(crate) struct World {
     members: Vec<Member>,
     messages: Vec<PeerMessage>,
     now: Instant,
@@ -65,7 +65,7 @@ pub struct World {
 }
 
 impl World {
-    pub fn new(count: u64, seed: u64, kindness: Kindness) -> Self {
+    pub(crate) fn new(count: u64, seed: u64, kindness: Kindness) -> Self {
         let mut world = Self {
             members: Vec::new(),
             messages: Vec::new(),
@@ -147,7 +147,7 @@ impl World {
     }
 
     /// One thing happens, or time passes.
-    pub fn step(&mut self) {
+    pub(crate) fn step(&mut self) {
         if self.draw(1000) < self.kindness.crashes {
             let at = self.pick_member();
             self.crash(at);
@@ -291,7 +291,7 @@ impl World {
     }
 
     /// The world turns kind; everything must come right.
-    pub fn heal(&mut self) {
+    pub(crate) fn heal(&mut self) {
         self.kindness = Kindness::KIND;
         for at in 0..self.members.len() {
             if self.members[at].replica.is_none() {
@@ -313,17 +313,17 @@ impl World {
         assert_eq!(missing, None, "what was answered is there");
     }
 
-    pub fn answered(&self) -> usize {
+    pub(crate) fn answered(&self) -> usize {
         self.answered.len()
     }
 
-    pub fn terms(&self) -> u64 {
+    pub(crate) fn terms(&self) -> u64 {
         let replica = self.members[0].replica.as_ref().expect("all are up");
         replica.status().term.value()
     }
 
     /// A number that two different runs hardly share.
-    pub fn trace(&self) -> u64 {
+    pub(crate) fn trace(&self) -> u64 {
         self.trace
     }
 }
