@@ -12,6 +12,9 @@ use crate::membership;
 use crate::message::{Append, Body, PeerMessage};
 use crate::replica::Replica;
 
+/// No log reaches beyond it: what a peer says about such indexes makes no sense.
+const INDEX_MAX: u64 = 1 << 60;
+
 impl<D: Disk, M: StateMachine> Replica<D, M> {
     /// Carries out what the last inputs led to, and says what the shell has to do.
     ///
@@ -97,6 +100,9 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
 
     /// Splits an append into what the core looks at and its payloads; `None` if it makes no sense.
     pub(crate) fn examine_append(&self, append: Append) -> Option<(CoreAppend, Vec<Block>)> {
+        if append.previous.index.value() > INDEX_MAX {
+            return None;
+        }
         let mut runs: Vec<Run> = Vec::new();
         let mut memberships = Vec::new();
         let mut next = append.previous.index.next();

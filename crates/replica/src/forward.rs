@@ -13,6 +13,18 @@ use crate::replica::Replica;
 /// back is bounded by their own limits.
 const UNCOMMITTED_MAX: u64 = 64 * 1024;
 
+/// Batches that may be forwarded and undecided: fewer than a stream between members holds. What comes
+/// meanwhile gathers in larger ones.
+const FORWARDED_MAX: usize = 8;
+
+/// When what was forwarded is sent again.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Resend {
+    pub(crate) at: Instant,
+    /// The oldest undecided proposal when `at` was set.
+    oldest: u64,
+}
+
 impl<D: Disk, M: StateMachine> Replica<D, M> {
     /// Places this member's waiting proposals in its own log if it leads, or forwards them if
     /// another does. Without a leader they go on waiting.
@@ -27,7 +39,7 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
             let block = batch.block().clone();
             self.append_as_leader(now, block);
         }
-        self.resend_at = None;
+        self.resend = None;
     }
 
     fn append_as_leader(&mut self, now: Instant, block: Block) {
@@ -40,43 +52,45 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
     }
 
     fn forward(&mut self, now: Instant, term: Term, leader: NodeId) {
-        while let Some(batch) = self.own.next_to_send(term) {
-            let body = forwarded(batch);
+        let origin = self.own.origin();
+        while self.own.sent_count() < FORWARDED_MAX
+            && let Some(batch) = self.own.next_to_send(term)
+        {
+            let body = forwarded(origin, batch);
             self.send_forward(term, leader, body);
-            self.resend_at.get_or_insert(now.after(self.patience));
         }
-        if !self.own.has_undecided() {
-            self.resend_at = None;
-        }
+        // As long as the oldest of them makes progress, nothing was lost.
+        self.resend = self.own.oldest_sent().map(|oldest| match self.resend {
+            Some(resend) if resend.oldest == oldest => resend,
+            Some(_) | None => Resend { at: now.after(self.patience), oldest },
+        });
     }
 
-    fn send_forward(&mut self, term: Term, leader: NodeId, mut body: Proposals) {
-        body.origin = self.own.origin();
-        let from = self.raft.id();
-        let body = Body::Proposals(body);
+    fn send_forward(&mut self, term: Term, leader: NodeId, body: Proposals) {
+        let (from, body) = (self.raft.id(), Body::Proposals(body));
         self.effects.messages.push(PeerMessage { from, to: leader, term, body });
     }
 
-    /// Sends again what was forwarded in this term and is undecided, if it is time: the leader
-    /// takes nothing twice.
+    /// Sends again what was forwarded in this term and is undecided, if it is time: the leader takes
+    /// nothing twice.
     pub(crate) fn maybe_resend(&mut self, now: Instant) {
-        if self.resend_at.is_none_or(|at| now < at) {
-            return;
+        if let Some(resend) = &mut self.resend
+            && resend.at <= now
+        {
+            resend.at = now.after(self.patience);
+            self.resend_after(0);
         }
-        self.resend_after(now, 0);
     }
 
-    fn resend_after(&mut self, now: Instant, through: u64) {
-        let term = self.raft.term();
-        self.resend_at = None;
-        let leader = match self.raft.leader() {
-            Some(leader) if leader != self.raft.id() => leader,
-            Some(_) | None => return,
+    /// Sends again what was forwarded in this term and ends after `through`.
+    pub(crate) fn resend_after(&mut self, through: u64) {
+        let (term, origin) = (self.raft.term(), self.own.origin());
+        let Some(leader) = self.raft.leader().filter(|leader| *leader != self.raft.id()) else {
+            return;
         };
-        let again: Vec<_> = self.own.sent_after(term, through).map(forwarded).collect();
-        for body in again {
+        let again = self.own.sent_after(term, through).map(|batch| forwarded(origin, batch));
+        for body in again.collect::<Vec<_>>() {
             self.send_forward(term, leader, body);
-            self.resend_at = Some(now.after(self.patience));
         }
     }
 
@@ -88,35 +102,35 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
         term: Term,
         proposals: Proposals,
     ) {
-        // Meant for the leader of that term: nobody else may take them, or they might be taken
-        // twice.
+        // Meant for the leader of that term: nobody else may take them, or they might be taken twice.
         if !self.raft.is_leader() || self.raft.term() != term {
             return;
         }
         let Proposals { origin, previous, last, count, entries } = proposals;
-        match self.origins.examine(term, origin, previous, last) {
-            Intake::Double => {}
-            Intake::Gap { through } => self.answer(from, Body::ProposalsRefused { through }),
-            Intake::New => {
-                let uncommitted = self.raft.last().index.since(self.raft.commit());
-                if self.log.room() == Room::Full {
-                    self.wants_space = true;
-                    self.answer(from, Body::ProposalsUnwelcome);
-                    return;
-                }
-                if uncommitted >= UNCOMMITTED_MAX {
-                    // Not taken and not refused: its sender tries again in a while.
-                    return;
-                }
-                let Ok(block) = Block::parse(Index::new(1), Term::ZERO, count, entries) else {
-                    return;
-                };
-                if !is_line_of(&block, origin, last) {
-                    return;
-                }
-                self.append_as_leader(now, block);
-                self.origins.take(origin, last);
-            }
+        if origin == self.own.origin() {
+            return;
+        }
+        let intake = self.origins.examine(term, from, origin, previous, last);
+        if matches!(intake, Intake::Double | Intake::Foreign) {
+            return;
+        }
+        if self.log.room() == Room::Full {
+            self.wants_space = true;
+            self.answer(from, Body::ProposalsUnwelcome);
+            return;
+        }
+        if self.raft.last().index.since(self.raft.commit()) >= UNCOMMITTED_MAX {
+            // Not taken and not refused: its sender tries again in a while.
+            return;
+        }
+        if let Intake::Gap { through } = intake {
+            self.answer(from, Body::ProposalsRefused { through });
+            return;
+        }
+        let Ok(block) = Block::parse(Index::new(1), Term::ZERO, count, entries) else { return };
+        if is_line_of(&block, origin, last) {
+            self.append_as_leader(now, block);
+            self.origins.take(from, origin, last);
         }
     }
 
@@ -127,8 +141,12 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
 
     /// The leader misses some of what was forwarded.
     pub(crate) fn on_refused(&mut self, now: Instant, from: NodeId, term: Term, through: u64) {
-        if self.raft.term() == term && self.raft.leader() == Some(from) {
-            self.resend_after(now, through);
+        // All that is behind a lost batch is refused for the same reason: one answer will do.
+        let is_answered =
+            self.answered.is_some_and(|(answered, again_at)| answered == through && now < again_at);
+        if self.raft.term() == term && self.raft.leader() == Some(from) && !is_answered {
+            self.answered = Some((through, now.after(self.patience / 8)));
+            self.resend_after(through);
         }
     }
 
@@ -140,9 +158,9 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
     }
 }
 
-fn forwarded(batch: &Batch) -> Proposals {
+fn forwarded(origin: u64, batch: &Batch) -> Proposals {
     Proposals {
-        origin: 0,
+        origin,
         previous: batch.previous(),
         last: batch.last(),
         count: batch.block().count(),

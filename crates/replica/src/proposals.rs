@@ -30,6 +30,9 @@ pub(crate) struct OwnProposals {
     next: u64,
     /// What is not wholly applied, by sequence.
     batches: VecDeque<Batch>,
+    /// The newest proposals, after those in `batches`: a batch is closed when it is to be sent or has
+    /// grown enough, so that what waits long goes out in few large batches.
+    open: BlockBuilder,
     /// How many of `batches` are sent; they come first.
     sent: usize,
     /// The term of the last sending and the last sequence sent in it.
@@ -78,7 +81,15 @@ impl Batch {
 
 impl OwnProposals {
     pub(crate) fn new(origin: u64) -> Self {
-        Self { origin, next: 1, batches: VecDeque::new(), sent: 0, line: (Term::ZERO, 0), bytes: 0 }
+        Self {
+            origin,
+            next: 1,
+            batches: VecDeque::new(),
+            open: BlockBuilder::new(),
+            sent: 0,
+            line: (Term::ZERO, 0),
+            bytes: 0,
+        }
     }
 
     pub(crate) fn origin(&self) -> u64 {
@@ -87,48 +98,46 @@ impl OwnProposals {
 
     /// How many proposals are not applied yet.
     pub(crate) fn count(&self) -> u64 {
-        self.batches.front().map_or(0, |front| self.next - front.first)
+        self.batches.front().map_or(u64::from(self.open.count()), |front| self.next - front.first)
     }
 
     /// Their payload bytes, by whole batches.
     pub(crate) fn bytes(&self) -> u64 {
-        self.bytes
+        self.bytes + self.open.bytes_len()
     }
 
     /// Takes proposals in; returns the sequence of the first. They have consecutive ones.
     pub(crate) fn add(&mut self, commands: impl IntoIterator<Item = Bytes>) -> u64 {
         let first = self.next;
-        let mut builder = BlockBuilder::new();
         for command in commands {
-            builder.push(EntryKind::Command, self.origin, self.next, &command);
+            self.open.push(EntryKind::Command, self.origin, self.next, &command);
             self.next += 1;
-            if builder.count() >= BATCH_ENTRIES_MAX || builder.bytes_len() >= BATCH_BYTES_MAX {
-                self.close(std::mem::take(&mut builder));
+            if self.open.count() >= BATCH_ENTRIES_MAX || self.open.bytes_len() >= BATCH_BYTES_MAX {
+                self.close();
             }
-        }
-        if builder.count() > 0 {
-            self.close(builder);
         }
         first
     }
 
-    fn close(&mut self, builder: BlockBuilder) {
+    fn close(&mut self) {
+        if self.open.is_empty() {
+            return;
+        }
+        let builder = std::mem::take(&mut self.open);
         let first = self.next - u64::from(builder.count());
         let block = builder.finish(Index::new(1), Term::ZERO);
         self.bytes += block.bytes_len();
         self.batches.push_back(Batch { first, applied: 0, block, sent: Sent::default() });
     }
 
-    /// Whether [`Self::next_to_send`] would give a batch.
-    pub(crate) fn has_to_send(&self, term: Term) -> bool {
-        self.sent < self.batches.len() && (self.sent == 0 || self.line.0 == term)
-    }
-
     /// Marks the next waiting batch as sent in `term` and returns it; `None` when none waits, or
     /// when an earlier one is undecided in another term.
     pub(crate) fn next_to_send(&mut self, term: Term) -> Option<&Batch> {
-        if !self.has_to_send(term) {
+        if self.sent > 0 && self.line.0 != term {
             return None;
+        }
+        if self.sent == self.batches.len() {
+            self.close();
         }
         let previous = if self.line.0 == term { self.line.1 } else { 0 };
         let batch = self.batches.get_mut(self.sent)?;
@@ -146,9 +155,15 @@ impl OwnProposals {
             .filter(move |batch| batch.sent.term == term && batch.last() > through)
     }
 
-    /// Whether anything sent is undecided.
-    pub(crate) fn has_undecided(&self) -> bool {
-        self.sent > 0
+    /// How many batches are sent and undecided.
+    pub(crate) fn sent_count(&self) -> usize {
+        self.sent
+    }
+
+    /// The oldest proposal that is sent and undecided.
+    pub(crate) fn oldest_sent(&self) -> Option<u64> {
+        let front = self.batches.front().filter(|_| self.sent > 0)?;
+        Some(front.first + u64::from(front.applied))
     }
 
     /// An entry was applied. Returns whether it is a proposal of this life.
@@ -240,6 +255,18 @@ mod tests {
         let again = own.next_to_send(Term::new(2)).map(|b| (b.previous(), b.last()));
         assert_eq!(again, Some((0, 1)), "batch 1 is lost for good and goes first");
         assert_eq!(own.next_to_send(Term::new(2)).map(Batch::last), Some(2));
+    }
+
+    #[test]
+    fn what_waits_goes_out_in_one_batch() {
+        let mut own = proposals();
+        for _ in 0..5 {
+            own.add(commands(1));
+        }
+        assert_eq!((own.count(), own.oldest_sent()), (5, None));
+        assert_eq!(own.next_to_send(Term::new(1)).map(Batch::last), Some(5));
+        assert_eq!((own.sent_count(), own.oldest_sent()), (1, Some(1)));
+        assert!(own.next_to_send(Term::new(1)).is_none());
     }
 
     #[test]

@@ -11,6 +11,7 @@ use quorate_raft::{
 };
 
 use crate::effects::{Effects, Fatal, OpenError, Refused, Setup};
+use crate::forward::Resend;
 use crate::machine::{Command, StateMachine};
 use crate::membership;
 use crate::message::{Body, PeerMessage};
@@ -36,7 +37,9 @@ pub struct Replica<D: Disk, M: StateMachine> {
     pub(crate) own: OwnProposals,
     pub(crate) origins: Origins,
     /// When what was forwarded and is undecided is sent again.
-    pub(crate) resend_at: Option<Instant>,
+    pub(crate) resend: Option<Resend>,
+    /// The last refusal that was answered by sending again, and until when.
+    pub(crate) answered: Option<(u64, Instant)>,
     /// Until when the leader's disk counts as full, since it said so.
     pub(crate) unwelcome_until: Option<Instant>,
     /// Somebody asked for more than the disk had space for.
@@ -86,7 +89,8 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
             reads: VecDeque::new(),
             own: OwnProposals::new(setup.origin),
             origins: Origins::default(),
-            resend_at: None,
+            resend: None,
+            answered: None,
             unwelcome_until: None,
             wants_space: false,
             patience,
@@ -104,7 +108,7 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
     #[must_use]
     pub fn deadline(&self) -> Instant {
         let raft = self.raft.deadline();
-        self.resend_at.map_or(raft, |resend| resend.min(raft))
+        self.resend.map_or(raft, |resend| resend.at.min(raft))
     }
 
     /// The deadline has passed. Too early is harmless.
@@ -139,9 +143,8 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
     pub fn connected(&mut self, now: Instant, peer: NodeId) {
         self.raft.step(now, Input::Connected(peer));
         self.drain();
-        if self.raft.leader() == Some(peer) && self.own.has_undecided() {
-            self.resend_at = Some(now);
-            self.maybe_resend(now);
+        if self.raft.leader() == Some(peer) {
+            self.resend_after(0);
         }
     }
 

@@ -6,9 +6,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use quorate_log::{Choices, Identity, MemDisk, Options, SyncJob};
 use quorate_raft::{Config, Instant, Membership, NodeId, ReadTicket};
-use quorate_replica::{Command, PeerMessage, Replica, Setup, StateMachine, Wants};
+use quorate_replica::{Body, Command, PeerMessage, Replica, Setup, StateMachine, Wants};
 
 const STEP: Duration = Duration::from_millis(2);
+
+/// Forwarded batches that a stream between members would still hold.
+const FORWARDS_MAX: usize = 8;
 
 /// How the world treats its members, in percent of messages, and in thousandths of steps.
 #[derive(Clone, Copy, Debug)]
@@ -16,10 +19,12 @@ pub(crate) struct Kindness {
     pub(crate) loss: u64,
     pub(crate) doubling: u64,
     pub(crate) crashes: u64,
+    /// How often a member is cut off from all others, for up to a second.
+    pub(crate) cuts: u64,
 }
 
 impl Kindness {
-    pub(crate) const KIND: Self = Self { loss: 0, doubling: 0, crashes: 0 };
+    pub(crate) const KIND: Self = Self { loss: 0, doubling: 0, crashes: 0, cuts: 0 };
 }
 
 /// A state machine that remembers all it was told, in order.
@@ -55,6 +60,8 @@ pub(crate) struct World {
     messages: Vec<PeerMessage>,
     now: Instant,
     kindness: Kindness,
+    /// Who is cut off, and until when.
+    cut: Option<(NodeId, Instant)>,
     random: u64,
     next_value: u64,
     lives: u64,
@@ -71,6 +78,7 @@ impl World {
             messages: Vec::new(),
             now: Instant::default(),
             kindness,
+            cut: None,
             random: seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ 0xD1B5_4A32_D192_ED03,
             next_value: 0,
             lives: 0,
@@ -151,6 +159,10 @@ impl World {
         if self.draw(1000) < self.kindness.crashes {
             let at = self.pick_member();
             self.crash(at);
+        }
+        if self.draw(1000) < self.kindness.cuts {
+            let (at, steps) = (self.pick_member(), self.draw(500));
+            self.cut = Some((Self::id(at), self.now.after(STEP * u32::try_from(steps).unwrap())));
         }
         for at in 0..self.members.len() {
             if self.members[at].replica.is_none() && self.draw(20) == 0 {
@@ -233,6 +245,10 @@ impl World {
         let count = self.messages.len() as u64;
         let which = usize::try_from(self.draw(count.min(6))).expect("small");
         let message = self.messages.remove(which);
+        let cut = self.cut.filter(|(_, until)| self.now < *until).map(|(member, _)| member);
+        if cut.is_some_and(|cut| cut == message.from || cut == message.to) {
+            return;
+        }
         if self.draw(100) < self.kindness.loss {
             return;
         }
@@ -255,6 +271,12 @@ impl World {
             let Some(replica) = &mut member.replica else { return };
             let effects = replica.effects(now).expect("the log can be read");
             let mut messages = effects.messages;
+            for peer in replica.peers() {
+                let forwards =
+                    |m: &&PeerMessage| matches!(m.body, Body::Proposals(_)) && m.to == peer;
+                let count = messages.iter().filter(forwards).count();
+                assert!(count <= FORWARDS_MAX, "a stream would drop some of {count} batches");
+            }
             let others: Vec<_> = replica.peers().collect();
             for peer in others {
                 while let Some(message) = replica.pull(now, peer).expect("the log can be read") {
@@ -293,6 +315,7 @@ impl World {
     /// The world turns kind; everything must come right.
     pub(crate) fn heal(&mut self) {
         self.kindness = Kindness::KIND;
+        self.cut = None;
         for at in 0..self.members.len() {
             if self.members[at].replica.is_none() {
                 self.start(at);
