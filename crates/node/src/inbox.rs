@@ -35,21 +35,23 @@ pub(crate) enum Event<R> {
 /// Its bounds are those of its sources: the waiting requests, the peers' windows, one disk job.
 #[derive(Debug)]
 pub(crate) struct Inbox<R> {
-    events: Mutex<Vec<Event<R>>>,
+    /// `None` once the owner has ended: what comes then is dropped, and who waits for it is told.
+    events: Mutex<Option<Vec<Event<R>>>>,
     wake: Notify,
 }
 
 impl<R> Inbox<R> {
     pub(crate) fn new() -> Self {
-        Self { events: Mutex::new(Vec::new()), wake: Notify::new() }
+        Self { events: Mutex::new(Some(Vec::new())), wake: Notify::new() }
     }
 
     /// Adds an event.
     pub(crate) fn push(&self, event: Event<R>) {
-        let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut queue = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(events) = queue.as_mut() else { return };
         let first = events.is_empty();
         events.push(event);
-        drop(events);
+        drop(queue);
         if first {
             self.wake.notify_one();
         }
@@ -68,7 +70,15 @@ impl<R> Inbox<R> {
     /// Takes all events; `into` is empty and becomes the queue.
     pub(crate) fn take(&self, into: &mut Vec<Event<R>>) {
         debug_assert!(into.is_empty(), "what was taken before is done");
-        let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
-        std::mem::swap(&mut *events, into);
+        let mut queue = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(events) = queue.as_mut() {
+            std::mem::swap(events, into);
+        }
+    }
+
+    /// Takes all events, the last ones: the owner ends.
+    pub(crate) fn close(&self) -> Vec<Event<R>> {
+        let mut queue = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+        queue.take().unwrap_or_default()
     }
 }

@@ -4,12 +4,14 @@ use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use bytes::Bytes;
 use quorate_log::{RealDisk, Room, SyncFailure};
 use quorate_raft::{Event as CoreEvent, Instant, NodeId, ReadTicket};
 use quorate_replica::{Effects, Fatal, OpenError, Refused, Replica, StateMachine};
 use tokio::sync::{oneshot, watch};
+use tokio::task::yield_now;
 use tokio::time::sleep_until;
 
 use crate::board::Board;
@@ -24,6 +26,9 @@ use crate::transport::{Patience, Transport, Whoami};
 
 /// Reads of this member's clients that may wait.
 const READS_MAX: usize = 64 * 1024;
+
+/// After so many rounds in a row the peers' streams get their turn, however much else there is to do.
+const ROUNDS_IN_A_ROW: u32 = 8;
 
 /// What connects the owner to the rest of the node.
 pub(crate) struct Parts<R> {
@@ -89,6 +94,8 @@ struct Owner<M: StateMachine> {
     job_out: bool,
     /// The disk was full when last looked at.
     full: bool,
+    /// A timer that is later than this was held up.
+    late: Duration,
     stopping: bool,
     /// Reused from round to round.
     events: Vec<Event<M::Reply>>,
@@ -143,6 +150,7 @@ where
             peers,
             job_out: false,
             full: false,
+            late: config.timing.heartbeat_interval,
             stopping: false,
             events: Vec::new(),
             commands: Vec::new(),
@@ -153,23 +161,34 @@ where
     }
 
     async fn run(mut self) {
+        let mut rounds = 0;
         let reason = loop {
             match self.round() {
-                Ok(More::Now) => tokio::task::yield_now().await,
-                Ok(More::Later) if self.stopping && !self.job_out => break Halted::Asked,
+                Ok(More::Now) => yield_now().await,
                 Ok(More::Later) => self.wait().await,
+                Ok(More::Never) => break Halted::Asked,
                 Err(failure) => break Halted::Failed(failure.reason()),
+            }
+            rounds = (rounds + 1) % ROUNDS_IN_A_ROW;
+            if rounds == 0 {
+                yield_now().await;
             }
         };
         self.halt(reason);
     }
 
     async fn wait(&self) {
-        let deadline = self.clock.at(self.replica.deadline());
+        let deadline = self.replica.deadline();
         tokio::select! {
             biased;
             () = self.parts.inbox.wait() => {}
-            () = sleep_until(deadline) => {}
+            () = sleep_until(self.clock.at(deadline)) => {}
+        }
+        if self.clock.now().since(deadline) > self.late {
+            // The process slept, or was busy for long: what the peers said meanwhile lies in the
+            // sockets, and comes before what a timer concludes from their silence.
+            yield_now().await;
+            yield_now().await;
         }
     }
 
@@ -182,6 +201,9 @@ where
             self.take_in(now, event)?;
         }
         self.events = events;
+        if self.stopping && !self.job_out {
+            return Ok(More::Never);
+        }
         self.propose(now);
         self.read(now);
         if self.replica.deadline() <= now {
@@ -330,22 +352,24 @@ where
     }
 
     /// Tells everybody that it is over, then why.
-    fn halt(mut self, reason: Halted) {
-        if let Halted::Failed(reason) = &reason {
-            tracing::error!(reason, "the member stops");
-        }
-        let mut events = std::mem::take(&mut self.events);
-        self.parts.inbox.take(&mut events);
-        for event in events {
+    fn halt(mut self, mut reason: Halted) {
+        for event in self.parts.inbox.close() {
             match event {
                 Event::Propose(_, waiter) => self.proposers.push(waiter),
                 Event::Read(waiter) => self.readers.push(waiter),
+                // Whatever failed after it failed because of it.
+                Event::Synced(Err(failure)) if reason != Halted::Asked => {
+                    reason = Halted::Failed(Failure::Disk(failure).reason());
+                }
                 Event::Message(_)
                 | Event::Connected(_)
                 | Event::Disconnected(_)
                 | Event::Synced(_)
                 | Event::Stop => {}
             }
+        }
+        if let Halted::Failed(reason) = &reason {
+            tracing::error!(reason, "the member stops");
         }
         let proposers = self.reply_waiters.into_iter().flatten().chain(self.proposers);
         let readers = self.read_waiters.into_iter().flat_map(|(_, readers)| readers);
@@ -366,10 +390,14 @@ where
     }
 }
 
-/// Whether the owner has work left.
+/// When the owner goes on.
 enum More {
+    /// At once: there is more to apply.
     Now,
+    /// When something happens.
     Later,
+    /// It was told to stop, and nothing is under way.
+    Never,
 }
 
 impl Failure {

@@ -15,6 +15,7 @@ use std::thread::available_parallelism;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::runtime::{Builder, Runtime};
 
 /// A replicated store that speaks etcd's API.
@@ -76,6 +77,11 @@ fn serve(
     command: impl Future<Output = Result<()>>,
 ) -> Result<ExitCode> {
     logging.start(level)?;
+    // Connections need descriptors; the usual soft limit is far below what is allowed.
+    let limit = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
+        tracing::warn!(%error, "the limit on open files cannot be raised");
+    }
     let threads = available_parallelism().map_or(1, NonZero::get).div_ceil(2);
     let mut builder = match threads {
         1 => Builder::new_current_thread(),

@@ -25,9 +25,13 @@ use crate::web;
 /// What is read beyond the largest request before the call is ended: etcd's own margin.
 const REQUEST_MARGIN: usize = 512 * 1024;
 
-/// The services behind a client URL.
+/// The services behind a client URL. Cloned for every request, and therefore behind one pointer.
 #[derive(Clone)]
 pub(crate) struct Faces {
+    services: Arc<Services>,
+}
+
+struct Services {
     kv: KvServer<KvService>,
     cluster: ClusterServer<ClusterService>,
     maintenance: MaintenanceServer<MaintenanceService>,
@@ -41,13 +45,14 @@ impl Faces {
         let kv = KvServer::new(KvService::new(member.clone()))
             .max_decoding_message_size(request_max)
             .max_encoding_message_size(usize::MAX);
-        Self {
+        let services = Services {
             kv,
             cluster: ClusterServer::new(ClusterService::new(member.clone())),
             maintenance: MaintenanceServer::new(MaintenanceService::new(member.clone())),
             health,
             web: web::routes(member.clone()),
-        }
+        };
+        Self { services: Arc::new(services) }
     }
 }
 
@@ -66,15 +71,15 @@ impl Service<Request<Incoming>> for Faces {
         let service = request.uri().path().strip_prefix('/').and_then(|path| path.split_once('/'));
         match service.map(|(service, _)| service) {
             Some("etcdserverpb.KV") => {
-                let answer = self.kv.call(request);
+                let answer = self.services.kv.clone().call(request);
                 Box::pin(async move { answer.await.map(too_long) })
             }
-            Some("etcdserverpb.Cluster") => self.cluster.call(request),
-            Some("etcdserverpb.Maintenance") => self.maintenance.call(request),
-            Some("grpc.health.v1.Health") => self.health.call(request),
+            Some("etcdserverpb.Cluster") => self.services.cluster.clone().call(request),
+            Some("etcdserverpb.Maintenance") => self.services.maintenance.clone().call(request),
+            Some("grpc.health.v1.Health") => self.services.health.clone().call(request),
             _ if is_grpc(&request) => Box::pin(async { Ok(unimplemented()) }),
             _ => {
-                let answer = self.web.call(request);
+                let answer = self.services.web.clone().call(request);
                 Box::pin(async move { answer.await.map(|response| response.map(Body::new)) })
             }
         }

@@ -1,22 +1,26 @@
 //! Connections from clients: HTTP/1 or HTTP/2, whichever the client begins with.
 
-use std::sync::Arc;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
+use rustix::process::{Resource, getrlimit};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use crate::faces::Faces;
 
-/// Connections at a time; more wait to be accepted.
-const CONNECTIONS_MAX: usize = 10_000;
+/// Connections of clients at a time in this process; more wait to be accepted.
+const CONNECTIONS_MAX: u64 = 10_000;
+
+/// File descriptors kept for the log, the peers and all else, whatever clients do.
+const DESCRIPTORS_KEPT: u64 = 128;
 
 /// Calls at a time on one connection.
-const STREAMS_MAX: u32 = 10_000;
+const STREAMS_MAX: u32 = 1_000;
 
 /// What a connection may have under way towards us.
 const STREAM_WINDOW: u32 = 1024 * 1024;
@@ -38,6 +42,13 @@ const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 /// The pause after the operating system refused a connection: it may be out of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
+/// The places for connections, for all members in this process, since they share its descriptors.
+static PLACES: LazyLock<Semaphore> = LazyLock::new(|| {
+    let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let places = CONNECTIONS_MAX.min(limit.saturating_sub(DESCRIPTORS_KEPT).max(1));
+    Semaphore::new(usize::try_from(places).unwrap_or(Semaphore::MAX_PERMITS))
+});
+
 /// Serves connections for as long as it is polled.
 pub(crate) async fn serve(listener: TcpListener, faces: Faces) {
     let mut builder = auto::Builder::new(TokioExecutor::new());
@@ -50,9 +61,8 @@ pub(crate) async fn serve(listener: TcpListener, faces: Faces) {
         .initial_connection_window_size(CONNECTION_WINDOW)
         .keep_alive_interval(KEEPALIVE_INTERVAL)
         .keep_alive_timeout(KEEPALIVE_TIMEOUT);
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
-        let Ok(place) = places.clone().acquire_owned().await else { return };
+        let Ok(place) = PLACES.acquire().await else { return };
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
             Err(error) => {

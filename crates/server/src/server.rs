@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use quorate_node::{Halted, Node, NodeConfig, Peer, StartError, Timing};
+use quorate_node::{Error as NodeError, Halted, Node, NodeConfig, Peer, StartError, Timing};
 use quorate_proto::etcdserverpb::Member as MemberRecord;
 use quorate_raft::NodeId;
 use quorate_store::Store;
@@ -178,6 +178,9 @@ fn nameless(config: &ServerConfig) -> ServerError {
     ServerError::Nameless { name: config.name.clone(), known: known.join(", ") }
 }
 
+/// The pause before a member that was refused introduces itself again.
+const INTRODUCTION_PAUSE: Duration = Duration::from_secs(1);
+
 /// Tells the cluster this member's name and client URLs, unless it knows them from before.
 async fn introduce(member: Arc<Member>, record: MemberRecord) {
     if member.node.linearize().await.is_err() {
@@ -188,7 +191,14 @@ async fn introduce(member: Arc<Member>, record: MemberRecord) {
         let known = member.attributes.read().unwrap_or_else(PoisonError::into_inner);
         known.get(&record.id) == Some(&record)
     };
-    if !known && let Err(error) = member.node.propose(publish(&record)).await {
-        tracing::warn!(%error, "this member's client URLs are not known to the others");
+    if known {
+        return;
+    }
+    while let Err(error) = member.node.propose(publish(&record)).await {
+        tracing::warn!(%error, "this member's client URLs are not known to the others yet");
+        if error == NodeError::Stopped {
+            return;
+        }
+        tokio::time::sleep(INTRODUCTION_PAUSE).await;
     }
 }

@@ -66,7 +66,8 @@ impl<R: Send + 'static> Link<R> {
                 Err(error) => {
                     let peer = Hex(self.id);
                     tracing::error!(%peer, url, %error, "the peer URL cannot be used");
-                    return;
+                    tokio::time::sleep(PAUSE_REFUSED).await;
+                    continue;
                 }
             };
             let end = match endpoint.connect().await {

@@ -162,7 +162,8 @@ impl World {
         }
         if self.draw(1000) < self.kindness.cuts {
             let (at, steps) = (self.pick_member(), self.draw(500));
-            self.cut = Some((Self::id(at), self.now.after(STEP * u32::try_from(steps).unwrap())));
+            self.cut =
+                Some((Self::id(at), self.now.after(STEP * u32::try_from(steps).expect("small"))));
         }
         for at in 0..self.members.len() {
             if self.members[at].replica.is_none() && self.draw(20) == 0 {
