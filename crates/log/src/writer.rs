@@ -287,19 +287,23 @@ impl<D: Disk> Writer<D> {
         grown
     }
 
-    /// Writes a chunk; a small one with zeros behind it, into which the next ones are written.
+    /// Writes a chunk, and zeros behind a small one, into which the next ones are written. The zeros go
+    /// page by page: what is written in one piece becomes one large piece of the page cache, which
+    /// would count as written whole each time a small record in it is.
     fn put(&mut self, chunk: &Chunk) -> Result<(), Trouble> {
         let name = segment_name(chunk.number);
         let segment = self.current.as_mut().expect("a segment was entered");
+        let mut result = segment.file.write_at(&chunk.bytes, chunk.start);
         let end = chunk.end() + wide(RECORD_HEADER_BYTES);
-        let result = if end <= segment.zeroed || wide(chunk.bytes.len()) > ZEROED_CHUNK_BYTES_MAX {
-            segment.file.write_at(&chunk.bytes, chunk.start)
-        } else {
+        if segment.zeroed < end && wide(chunk.bytes.len()) <= ZEROED_CHUNK_BYTES_MAX {
+            let mut at = chunk.end();
             segment.zeroed = segment.allocated.min(end + ZERO_BYTES);
-            let mut bytes = chunk.bytes.clone();
-            bytes.resize(narrow(segment.zeroed - chunk.start), 0);
-            segment.file.write_at(&bytes, chunk.start)
-        };
+            while at < segment.zeroed && result.is_ok() {
+                let next = segment.zeroed.min((at / PAGE_BYTES + 1) * PAGE_BYTES);
+                result = segment.file.write_at(&ZEROS[..narrow(next - at)], at);
+                at = next;
+            }
+        }
         result.map_err(|error| self.trouble(&name, error))
     }
 
@@ -360,6 +364,10 @@ fn encode(pending: &[Pending], synced: Position) -> Vec<Chunk> {
 /// How many zeros are written behind a small chunk: later ones then change no extent of the file,
 /// which makes their sync cheaper.
 const ZERO_BYTES: u64 = 256 << 10;
+
+/// In pieces of a page.
+const PAGE_BYTES: u64 = 4 << 10;
+static ZEROS: [u8; 4 << 10] = [0; 4 << 10];
 
 /// Beyond this, writing everything twice costs more than it saves.
 const ZEROED_CHUNK_BYTES_MAX: u64 = 32 << 10;
