@@ -1,10 +1,10 @@
 //! The two steps of an election: asking whether it could succeed, and standing for it.
 
-use alloc::collections::BTreeSet;
+use alloc::collections::{BTreeMap, BTreeSet};
 
 use crate::common::Core;
 use crate::event::{CampaignCause, Event, IgnoreReason, Misbehaviour};
-use crate::follower::draw_connected_due;
+use crate::follower::{Following, draw_connected_due};
 use crate::message::{Message, Verdict};
 use crate::quorum;
 use crate::raft::Transition;
@@ -14,10 +14,17 @@ use crate::types::{Instant, NodeId, Term};
 /// rises, so asking too often is harmless.
 #[derive(Clone, Debug)]
 pub(crate) struct PreCandidate {
-    /// Who would vote for it, itself included. Kept while it asks again in the same term.
-    granted: BTreeSet<NodeId>,
+    /// Which others would vote for it, and when they said so. A grant means that the voter heard no
+    /// leader just then, so it is worth nothing after `election_timeout_min`: else grants of
+    /// moments far apart would make a quorum that was never without a leader.
+    granted: BTreeMap<NodeId, Instant>,
     /// When to ask again.
     due: Instant,
+    /// How many rounds in a row brought no answer, the present one included. Reset by an answer and
+    /// by a new connection.
+    unanswered: u32,
+    /// The leader that it followed in this term and what is owed to it, in case it is heard again.
+    pub(crate) following: Option<Following>,
 }
 
 /// A member that stands for election (§5.2).
@@ -25,22 +32,22 @@ pub(crate) struct PreCandidate {
 pub(crate) struct Candidate {
     /// Who voted for it. Itself among them as soon as its own vote is durable, and not before.
     granted: BTreeSet<NodeId>,
-    /// When to give up and ask for pre-votes again.
+    /// When to give up and ask for pre-votes again, if its own vote is durable by then.
     due: Instant,
 }
 
 impl PreCandidate {
-    /// Begins to ask. Pre-votes need no disk, so its own counts at once.
-    pub(crate) fn new(core: &mut Core) -> Self {
-        let mut pre_candidate =
-            Self { granted: BTreeSet::from([core.id()]), due: core.draw_pre_vote_due() };
+    /// Begins to ask, having followed a leader in this term or not.
+    pub(crate) fn new(core: &mut Core, following: Option<Following>) -> Self {
+        let due = core.draw_pre_vote_due(0);
+        let pre_candidate = Self { granted: BTreeMap::new(), due, unanswered: 1, following };
         pre_candidate.ask(core);
         pre_candidate
     }
 
-    /// Whether the election could succeed.
+    /// Whether the election could succeed. Pre-votes need no disk, so its own counts at once.
     pub(crate) fn wish(&self, core: &Core) -> Transition {
-        if quorum::agrees(core.membership(), |id| self.granted.contains(&id)) {
+        if quorum::agrees(core.membership(), |id| id == core.id() || self.is_granted(core, id)) {
             Transition::Campaign
         } else {
             Transition::Stay
@@ -60,13 +67,15 @@ impl PreCandidate {
         if !core.can_campaign() {
             return Transition::Follow { term: core.term(), leader: None };
         }
-        self.due = core.draw_pre_vote_due();
+        self.due = core.draw_pre_vote_due(self.unanswered);
+        self.unanswered = self.unanswered.saturating_add(1);
         self.ask(core);
         self.wish(core)
     }
 
     /// A connection was made: asks again soon, if it hurries.
     pub(crate) fn on_connected(&mut self, core: &mut Core) {
+        self.unanswered = 0;
         self.due = self.due.min(draw_connected_due(core));
     }
 
@@ -82,6 +91,7 @@ impl PreCandidate {
             core.emit(Event::MessageIgnored { from, reason: IgnoreReason::Stale });
             return Transition::Stay;
         }
+        self.unanswered = 0;
         match granted {
             Verdict::Refused => Transition::Stay,
             Verdict::Granted if !core.membership().is_voter(from) => {
@@ -89,16 +99,22 @@ impl PreCandidate {
                 Transition::Stay
             }
             Verdict::Granted => {
-                self.granted.insert(from);
+                self.granted.insert(from, core.now);
                 self.wish(core)
             }
         }
     }
 
-    fn ask(&mut self, core: &mut Core) {
+    /// Whether `id` agreed lately enough.
+    fn is_granted(&self, core: &Core, id: NodeId) -> bool {
+        let lifetime = core.config.election_timeout_min;
+        self.granted.get(&id).is_some_and(|&at| core.now.since(at) < lifetime)
+    }
+
+    fn ask(&self, core: &mut Core) {
         let last = core.durable_last();
         for peer in other_voters(core) {
-            if !self.granted.contains(&peer) {
+            if !self.is_granted(core, peer) {
                 core.send(peer, Message::PreVote { last });
             }
         }
@@ -126,16 +142,21 @@ impl Candidate {
         self.due
     }
 
-    /// Time has passed: the votes were split or lost. A new try begins with pre-votes.
-    pub(crate) fn on_timeout(&self, core: &Core) -> Transition {
+    /// Time has passed: the votes were split or lost. A new try begins with pre-votes. But as long
+    /// as its own vote is on the way to the disk, nobody was asked. To give up then would put one
+    /// more vote in the disk's queue: on a slow disk the term would rise for ever.
+    pub(crate) fn on_timeout(&mut self, core: &mut Core) -> Transition {
         if core.now < self.due {
             return Transition::Stay;
         }
-        if core.can_campaign() {
-            Transition::PreCampaign(CampaignCause::NoLeader)
-        } else {
-            Transition::Follow { term: core.term(), leader: None }
+        if !core.can_campaign() {
+            return Transition::Follow { term: core.term(), leader: None };
         }
+        if !self.granted.contains(&core.id()) {
+            self.due = core.draw_candidacy_due();
+            return Transition::Stay;
+        }
+        Transition::PreCampaign(CampaignCause::NoLeader)
     }
 
     /// Its own vote may have become durable; then it asks the others, with the last entry that is
@@ -145,6 +166,8 @@ impl Candidate {
             return Transition::Stay;
         }
         assert_eq!(core.hard_state.vote, Some(core.id()), "a candidate votes for itself");
+        // The others' time to answer begins now: what this disk took is not on their account.
+        self.due = core.draw_candidacy_due();
         for peer in other_voters(core) {
             self.ask(core, peer);
         }

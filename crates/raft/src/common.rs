@@ -209,23 +209,31 @@ impl Core {
         self.draw_due(min, max)
     }
 
-    /// When to ask for pre-votes again, if the round just begun does not succeed.
-    pub(crate) fn draw_pre_vote_due(&mut self) -> Instant {
+    /// When to ask for pre-votes again, if the round just begun does not succeed. In a hurry, the
+    /// wait doubles with each round in a row that was `unanswered`, so that a member without peers
+    /// does not go on asking all of them every moment.
+    pub(crate) fn draw_pre_vote_due(&mut self, unanswered: u32) -> Instant {
         match self.pace {
             Pace::Eager { .. } => {
-                let interval = self.config.heartbeat_interval;
-                self.draw_due(interval / 2, interval)
+                let longest = self.config.election_timeout_min;
+                let wait = doubled(self.config.heartbeat_interval, unanswered).min(longest);
+                self.draw_due(wait / 2, wait)
             }
             Pace::Patient => self.draw_election_due(),
         }
     }
 
-    /// When to try again, if the election just begun, or just voted in, has no winner.
+    /// When to try again, if the election just begun, or just voted in, has no winner. In a hurry,
+    /// the wait doubles with each candidacy of this member, the present one included: perhaps the
+    /// network is slower than the hurry, and then it is the haste itself that loses elections.
     pub(crate) fn draw_candidacy_due(&mut self) -> Instant {
         match self.pace {
-            Pace::Eager { .. } => {
-                let interval = self.config.heartbeat_interval;
-                self.draw_due(interval / 2, interval * 2)
+            Pace::Eager { candidacies_left } => {
+                let config = &self.config;
+                let (min, max) = (config.election_timeout_min, config.election_timeout_max);
+                let candidacies = EAGER_CANDIDACIES_MAX - candidacies_left;
+                let wait = doubled(config.heartbeat_interval, candidacies);
+                self.draw_due((wait / 2).min(min), wait.saturating_mul(2).min(max))
             }
             Pace::Patient => self.draw_election_due(),
         }
@@ -246,4 +254,9 @@ impl Core {
         let delay = self.rng.between(least, most);
         self.now.after(delay)
     }
+}
+
+/// `duration`, doubled so many times.
+const fn doubled(duration: Duration, times: u32) -> Duration {
+    duration.saturating_mul(2_u32.saturating_pow(times))
 }

@@ -211,6 +211,8 @@ pub enum Misbehaviour {
     Misrouted,
     /// A term, index, count or round beyond every possible one.
     NumberTooLarge,
+    /// Something but a pre-vote in term zero, in which nobody leads and nobody stands for election.
+    TermZero,
     /// A run without entries.
     RunEmpty,
     /// The terms of the entries fall.

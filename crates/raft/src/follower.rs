@@ -76,6 +76,18 @@ impl Follower {
         Self { following, election_due, vote_owed: None, cause: CampaignCause::NoLeader }
     }
 
+    /// This follower, which has just begun to follow the leader of `earlier` again, in the same
+    /// term: what was verified is so still, and what was owed is to be paid.
+    pub(crate) fn resume(&mut self, core: &mut Core, earlier: &Following) {
+        let following = self.following.as_mut().expect("a leader is followed again");
+        assert_eq!(following.leader, earlier.leader, "two leaders in term {}", core.term());
+        following.verified = earlier.verified;
+        following.owed = earlier.owed;
+        following.acked = earlier.acked;
+        // The disk may have been done while there was nobody to tell.
+        self.on_persisted(core);
+    }
+
     /// The leader, if known.
     pub(crate) fn leader(&self) -> Option<NodeId> {
         self.following.as_ref().map(|following| following.leader)
@@ -104,6 +116,12 @@ impl Follower {
         }
         if !core.can_campaign() {
             self.election_due = Instant::NEVER;
+            return Transition::Stay;
+        }
+        if self.vote_owed.is_some() {
+            // The candidate waits for this vote, or has won without it and will be heard soon. To
+            // campaign now would end the term before the vote was ever told.
+            self.election_due = core.draw_candidacy_due();
             return Transition::Stay;
         }
         let cause = self.following.as_ref().map_or(self.cause, |following| match following.link {

@@ -215,11 +215,17 @@ impl Leader {
         core.send(peer.id, Message::Heartbeat { commit, round });
     }
 
-    /// When a peer needs a sign of life. An append is one too, but it confirms no round.
+    /// When a peer needs a sign of life. An append is one too, but it confirms no round, and its
+    /// answer waits for the peer's disk: so it counts up to when the peer was heard only. Else
+    /// appends to a stalled disk would take the place of the heartbeats whose answers prove that
+    /// the peer is reached, and check-quorum would depose a healthy leader.
     fn heartbeat_due(&self, core: &Core, peer: &Progress) -> Instant {
         let owes_round = self.rounds.is_under_way() && peer.round < self.rounds.number;
-        let since =
-            if owes_round { peer.heartbeat_at } else { peer.heartbeat_at.max(peer.append_at) };
+        let since = if owes_round {
+            peer.heartbeat_at
+        } else {
+            peer.heartbeat_at.max(peer.append_at.min(peer.heard_at))
+        };
         since.after(core.config.heartbeat_interval)
     }
 

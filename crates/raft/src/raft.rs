@@ -347,7 +347,11 @@ impl Raft {
                 assert!(core.can_campaign(), "only voters campaign");
                 assert!(!matches!(self.role, Role::Leader(_)), "a leader need not campaign");
                 core.emit(Event::BecamePreCandidate { term: core.term(), cause });
-                let pre_candidate = PreCandidate::new(core);
+                let following = match &mut self.role {
+                    Role::Follower(follower) => follower.following.take(),
+                    Role::PreCandidate(_) | Role::Candidate(_) | Role::Leader(_) => None,
+                };
+                let pre_candidate = PreCandidate::new(core, following);
                 let next = pre_candidate.wish(core);
                 self.role = Role::PreCandidate(pre_candidate);
                 next
@@ -361,8 +365,8 @@ impl Raft {
                 let term = core.term().next();
                 core.set_hard_state(HardState { term, vote: Some(core.id()) });
                 core.emit(Event::BecameCandidate { term });
-                self.role = Role::Candidate(Candidate::new(core));
                 core.count_candidacy();
+                self.role = Role::Candidate(Candidate::new(core));
                 Transition::Stay
             }
             Transition::Lead => {
@@ -377,9 +381,18 @@ impl Raft {
     }
 
     /// Becomes a follower. The vote is kept unless the term rises; a follower without a new leader
-    /// keeps its timer, so that nobody can hold it off by raising terms.
+    /// keeps its timer, so that nobody can hold it off by raising terms. A pre-candidate that hears
+    /// the leader of its term again goes on where it was.
     pub(crate) fn follow(role: &mut Role, core: &mut Core, term: Term, leader: Option<NodeId>) {
         assert!(core.term() <= term, "the term never falls");
+        let earlier = match role {
+            Role::PreCandidate(pre_candidate) if core.term() == term && leader.is_some() => {
+                pre_candidate.following.take()
+            }
+            Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) | Role::Leader(_) => {
+                None
+            }
+        };
         if core.term() < term {
             core.set_hard_state(HardState { term, vote: None });
         }
@@ -391,6 +404,10 @@ impl Raft {
             Role::PreCandidate(_) | Role::Candidate(_) | Role::Leader(_) => Instant::NEVER,
         };
         core.emit(Event::BecameFollower { term, leader });
-        *role = Role::Follower(Follower::new(leader, core.now, election_due));
+        let mut follower = Follower::new(leader, core.now, election_due);
+        if let Some(earlier) = earlier {
+            follower.resume(core, &earlier);
+        }
+        *role = Role::Follower(follower);
     }
 }

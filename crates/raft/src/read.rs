@@ -90,11 +90,12 @@ impl Rounds {
         self.next.local = Some(ticket);
     }
 
-    /// A read of another member waits for the next round.
+    /// A read of another member waits for the next round. An older request that comes late changes
+    /// nothing. Nor does the first one after a restart, if its random number is below that of one
+    /// that waits; but the member repeats it, and the next round is free of the earlier life.
     pub(crate) fn join_remote(&mut self, from: NodeId, ticket: ReadTicket) {
         match self.next.remote.iter_mut().find(|(id, _)| *id == from) {
-            // Not the larger one: after a restart the numbers begin anew.
-            Some((_, waiting)) => *waiting = ticket,
+            Some((_, waiting)) => *waiting = ticket.max(*waiting),
             None => self.next.remote.push((from, ticket)),
         }
     }

@@ -101,8 +101,10 @@ impl Raft {
     /// Entries from the leader of the current term.
     fn on_append(&mut self, from: NodeId, append: &Append) {
         let follower = Self::follower_of(&mut self.role, &mut self.core, from);
-        follower.on_leader_heard(&mut self.core);
+        // First the entries: whether this member has a timer at all is for the membership that they
+        // bring.
         follower.on_append(&mut self.core, append);
+        follower.on_leader_heard(&mut self.core);
     }
 
     /// This member as a follower of `leader`, who leads the current term.
@@ -209,6 +211,10 @@ impl Raft {
         }
         if NUMBER_MAX < term.value() {
             return Err(Misbehaviour::NumberTooLarge);
+        }
+        let is_pre_vote = matches!(message, Message::PreVote { .. } | Message::PreVoteReply { .. });
+        if term == Term::ZERO && !is_pre_vote {
+            return Err(Misbehaviour::TermZero);
         }
         match message {
             Message::Append(append) => append::check(term, append),

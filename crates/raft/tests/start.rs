@@ -146,6 +146,29 @@ fn the_membership_of_a_removed_entry_is_rolled_back() {
     }
 }
 
+/// Whether a member has a timer is for the membership that the append brings, not for the one
+/// before: a learner made a voter would else wait for ever, if its leader dies right then.
+#[test]
+fn a_learner_promoted_by_an_append_has_a_timer_at_once() {
+    let mut learner = voters(&[2, 3]);
+    learner.learners = [node(1)].into();
+    let mut raft =
+        start(Restored { memberships: vec![(Index::ZERO, learner)], ..restored(1, &[]) })
+            .expect("a sound disk");
+    assert_eq!(raft.deadline(), Instant::NEVER);
+    let append = Append {
+        previous: EntryId::ZERO,
+        runs: vec![Run { term: term(1), count: 1 }],
+        memberships: vec![(index(1), voters(&[1, 2, 3]))],
+        commit: Index::ZERO,
+    };
+    let message = Message::Append(append);
+    let envelope = Envelope { from: node(2), to: node(1), term: term(1), message };
+    raft.step(Instant::default(), Input::Receive(envelope));
+    let timeouts = sound_config().election_timeout_min..=sound_config().election_timeout_max;
+    assert!(timeouts.contains(&raft.deadline().since_origin()), "{:?}", raft.deadline());
+}
+
 /// During a change of membership, elections and commits need both halves.
 #[test]
 fn a_joint_membership_elects_with_both_halves() {

@@ -154,6 +154,7 @@ fn misbehaviour(what: Misbehaviour) -> &'static str {
     match what {
         Misbehaviour::Misrouted => "a message for someone else",
         Misbehaviour::NumberTooLarge => "an impossible number",
+        Misbehaviour::TermZero => "a term in which nobody leads or stands",
         Misbehaviour::RunEmpty => "a run without entries",
         Misbehaviour::TermsFall => "entry terms fall",
         Misbehaviour::TermAboveSender => "an entry of a term above its own",
