@@ -287,9 +287,9 @@ impl<D: Disk> Writer<D> {
         grown
     }
 
-    /// Writes a chunk, and zeros behind a small one, into which the next ones are written. The zeros go
-    /// page by page: what is written in one piece becomes one large piece of the page cache, which
-    /// would count as written whole each time a small record in it is.
+    /// Writes a chunk, and zeros behind a small one, into which the next ones are written. The
+    /// zeros go page by page: what is written in one piece becomes one large piece of the page
+    /// cache, which would count as written whole each time a small record in it is.
     fn put(&mut self, chunk: &Chunk) -> Result<(), Trouble> {
         let name = segment_name(chunk.number);
         let segment = self.current.as_mut().expect("a segment was entered");

@@ -27,7 +27,8 @@ use crate::transport::{Patience, Transport, Whoami};
 /// Reads of this member's clients that may wait.
 const READS_MAX: usize = 64 * 1024;
 
-/// After so many rounds in a row the peers' streams get their turn, however much else there is to do.
+/// After so many rounds in a row the peers' streams get their turn, however much else there is to
+/// do.
 const ROUNDS_IN_A_ROW: u32 = 8;
 
 /// What connects the owner to the rest of the node.

@@ -13,8 +13,8 @@ use crate::replica::Replica;
 /// back is bounded by their own limits.
 const UNCOMMITTED_MAX: u64 = 64 * 1024;
 
-/// Batches that may be forwarded and undecided: fewer than a stream between members holds. What comes
-/// meanwhile gathers in larger ones.
+/// Batches that may be forwarded and undecided: fewer than a stream between members holds. What
+/// comes meanwhile gathers in larger ones.
 const FORWARDED_MAX: usize = 8;
 
 /// When what was forwarded is sent again.
@@ -71,8 +71,8 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
         self.effects.messages.push(PeerMessage { from, to: leader, term, body });
     }
 
-    /// Sends again what was forwarded in this term and is undecided, if it is time: the leader takes
-    /// nothing twice.
+    /// Sends again what was forwarded in this term and is undecided, if it is time: the leader
+    /// takes nothing twice.
     pub(crate) fn maybe_resend(&mut self, now: Instant) {
         if let Some(resend) = &mut self.resend
             && resend.at <= now
@@ -102,7 +102,8 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
         term: Term,
         proposals: Proposals,
     ) {
-        // Meant for the leader of that term: nobody else may take them, or they might be taken twice.
+        // Meant for the leader of that term: nobody else may take them, or they might be taken
+        // twice.
         if !self.raft.is_leader() || self.raft.term() != term {
             return;
         }

@@ -34,8 +34,9 @@ pub(crate) enum Intake {
 }
 
 impl Origins {
-    /// Decides about the batch of `origin` that ends at `last` and was sent by `from` after `previous`
-    /// in `term`, this leader's own. The caller calls [`Self::take`] when it has taken a new one.
+    /// Decides about the batch of `origin` that ends at `last` and was sent by `from` after
+    /// `previous` in `term`, this leader's own. The caller calls [`Self::take`] when it has taken a
+    /// new one.
     pub(crate) fn examine(
         &mut self,
         term: Term,

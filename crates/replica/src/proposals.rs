@@ -30,8 +30,8 @@ pub(crate) struct OwnProposals {
     next: u64,
     /// What is not wholly applied, by sequence.
     batches: VecDeque<Batch>,
-    /// The newest proposals, after those in `batches`: a batch is closed when it is to be sent or has
-    /// grown enough, so that what waits long goes out in few large batches.
+    /// The newest proposals, after those in `batches`: a batch is closed when it is to be sent or
+    /// has grown enough, so that what waits long goes out in few large batches.
     open: BlockBuilder,
     /// How many of `batches` are sent; they come first.
     sent: usize,
