@@ -23,7 +23,7 @@ pub(crate) enum ClusterState {
     Existing,
 }
 
-/// Flags, each of them also a variable QUORATE_<FLAG> and a key of the file.
+/// Flags, each of them also a variable `QUORATE_…` and a key of the file.
 #[derive(Args, Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(crate) struct Settings {
