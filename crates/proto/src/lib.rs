@@ -3,59 +3,41 @@
 //! The `.proto` files stand beside this crate's sources; nothing else here is written by hand. Byte
 //! fields are [`bytes::Bytes`], so that decoding a message shares the buffer it came in.
 
-/// How etcd stores a key.
-pub mod mvccpb {
-    #![allow(
-        clippy::allow_attributes,
-        reason = "the next line cannot expect: what the generator writes varies"
-    )]
-    #![allow(
-        missing_docs,
-        unused_qualifications,
-        clippy::all,
-        clippy::wildcard_enum_match_arm,
-        clippy::too_many_lines,
-        clippy::use_self,
-        clippy::allow_attributes_without_reason,
-        reason = "generated code"
-    )]
-    include!(concat!(env!("OUT_DIR"), "/mvccpb.rs"));
+/// A module of what was generated from one protobuf package.
+macro_rules! package {
+    ($(#[$doc:meta])* $name:ident, $file:literal) => {
+        $(#[$doc])*
+        #[allow(
+            clippy::allow_attributes,
+            reason = "the next attribute cannot expect: what the generator writes varies"
+        )]
+        #[allow(
+            missing_docs,
+            unused_qualifications,
+            clippy::all,
+            clippy::wildcard_enum_match_arm,
+            clippy::too_many_lines,
+            clippy::use_self,
+            clippy::allow_attributes_without_reason,
+            reason = "generated code"
+        )]
+        pub mod $name {
+            include!(concat!(env!("OUT_DIR"), $file));
+        }
+    };
 }
 
-/// The client API of etcd v3.
-pub mod etcdserverpb {
-    #![allow(
-        clippy::allow_attributes,
-        reason = "the next line cannot expect: what the generator writes varies"
-    )]
-    #![allow(
-        missing_docs,
-        unused_qualifications,
-        clippy::all,
-        clippy::wildcard_enum_match_arm,
-        clippy::too_many_lines,
-        clippy::use_self,
-        clippy::allow_attributes_without_reason,
-        reason = "generated code"
-    )]
-    include!(concat!(env!("OUT_DIR"), "/etcdserverpb.rs"));
+package! {
+    /// How etcd stores a key.
+    mvccpb, "/mvccpb.rs"
 }
 
-/// What members say to each other.
-pub mod peer {
-    #![allow(
-        clippy::allow_attributes,
-        reason = "the next line cannot expect: what the generator writes varies"
-    )]
-    #![allow(
-        missing_docs,
-        unused_qualifications,
-        clippy::all,
-        clippy::wildcard_enum_match_arm,
-        clippy::too_many_lines,
-        clippy::use_self,
-        clippy::allow_attributes_without_reason,
-        reason = "generated code"
-    )]
-    include!(concat!(env!("OUT_DIR"), "/quorate.peer.v1.rs"));
+package! {
+    /// The client API of etcd v3.
+    etcdserverpb, "/etcdserverpb.rs"
+}
+
+package! {
+    /// What members say to each other.
+    peer, "/quorate.peer.v1.rs"
 }
