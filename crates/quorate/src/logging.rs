@@ -1,5 +1,7 @@
 //! Diagnostics go to standard error, through `tracing`.
 
+use std::io::IsTerminal;
+
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use tracing_subscriber::EnvFilter;
@@ -36,6 +38,7 @@ impl Logging {
         })?;
         let builder =
             tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+        let builder = builder.with_ansi(std::io::stderr().is_terminal());
         match self.log_format {
             Format::Text => builder.with_target(false).init(),
             Format::Json => builder.json().init(),

@@ -3,7 +3,7 @@
 //! Names and meanings are etcd's where there is the same thing.
 
 use std::io::ErrorKind;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -221,7 +221,7 @@ pub(crate) fn bind(flag: &str, url: &str) -> Result<TcpListener> {
     let Some(address) = url.strip_prefix("http://") else {
         bail!("{flag} '{url}' is no URL; write http://host:port");
     };
-    TcpListener::bind(address).map_err(|error| {
+    listen(address).map_err(|error| {
         if error.kind() == ErrorKind::AddrInUse {
             anyhow!(
                 "{flag} {url}: the port is in use; stop what uses it (another member?), or choose \
@@ -233,6 +233,14 @@ pub(crate) fn bind(flag: &str, url: &str) -> Result<TcpListener> {
             anyhow!("{flag} {url}: cannot listen there: {error}; check host and port")
         }
     })
+}
+
+/// Binds a host and port. A name that stands for several addresses means the first of IPv4, if there is
+/// one: that is where clients look for "localhost".
+fn listen(address: &str) -> std::io::Result<TcpListener> {
+    let mut addresses: Vec<SocketAddr> = address.to_socket_addrs()?.collect();
+    addresses.sort_by_key(SocketAddr::is_ipv6);
+    TcpListener::bind(&addresses[..])
 }
 
 #[cfg(test)]

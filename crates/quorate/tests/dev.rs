@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod support;
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -180,4 +182,31 @@ fn one_member() {
     assert!(outcome.stderr.contains("in use by another process"), "{outcome:?}");
     process.signal(Signal::TERM);
     assert!(process.wait(PATIENCE).success());
+}
+
+/// The clients' port answers plain HTTP as well.
+#[test]
+fn version_and_health_over_plain_http() {
+    let directory = tempfile::tempdir().unwrap();
+    let dev = Dev::start(&three_ports(), directory.path());
+    for endpoint in &dev.endpoints {
+        let version = get(endpoint, "/version");
+        assert!(version.starts_with("HTTP/1.1 200 "), "{version}");
+        assert!(version.contains(r#""etcdserver":"3.6.4""#), "{version}");
+        for path in ["/health", "/health?serializable=true"] {
+            let health = get(endpoint, path);
+            assert!(health.ends_with(r#"{"health":"true","reason":""}"#), "{path}: {health}");
+        }
+        assert!(get(endpoint, "/nothing").starts_with("HTTP/1.1 404 "));
+    }
+    dev.stop();
+}
+
+fn get(endpoint: &str, path: &str) -> String {
+    let mut stream = TcpStream::connect(endpoint).expect("the member listens");
+    let head = format!("GET {path} HTTP/1.1\r\nhost: {endpoint}\r\nconnection: close\r\n\r\n");
+    stream.write_all(head.as_bytes()).expect("the member reads");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("the member answers");
+    answer
 }
