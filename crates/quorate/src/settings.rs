@@ -235,8 +235,8 @@ pub(crate) fn bind(flag: &str, url: &str) -> Result<TcpListener> {
     })
 }
 
-/// Binds a host and port. A name that stands for several addresses means the first of IPv4, if there is
-/// one: that is where clients look for "localhost".
+/// Binds a host and port. A name that stands for several addresses means the first of IPv4, if
+/// there is one: that is where clients look for "localhost".
 fn listen(address: &str) -> std::io::Result<TcpListener> {
     let mut addresses: Vec<SocketAddr> = address.to_socket_addrs()?.collect();
     addresses.sort_by_key(SocketAddr::is_ipv6);
