@@ -1,7 +1,8 @@
 //! The project's own commands: `cargo xtask ci` is the one door, `cargo xtask tidy` checks what
-//! the compiler and clippy do not.
+//! the compiler and clippy do not, `cargo xtask mutants` plants bugs for the simulator to find.
 
 mod ci;
+mod mutants;
 mod tidy;
 
 use std::io::Write;
@@ -12,8 +13,9 @@ const USAGE: &str = "\
 Usage: cargo xtask <COMMAND>
 
 Commands:
-  ci     fmt, clippy, doc and tidy, in this order; stops at the first failure
-  tidy   checks what the compiler does not: crate arrows, reasons, forbidden words, links, …
+  ci       fmt, clippy, doc and tidy, in this order; stops at the first failure
+  tidy     checks what the compiler does not: crate arrows, reasons, forbidden words, links, …
+  mutants  plants known bugs in a copy and lets the simulator look for them; --help says more
 ";
 
 fn main() -> ExitCode {
@@ -22,6 +24,8 @@ fn main() -> ExitCode {
     let result = match arguments[..] {
         ["ci"] => ci::run(&root()),
         ["tidy"] => tidy::run(&root()),
+        ["mutants", "help" | "--help" | "-h"] => say(mutants::USAGE),
+        ["mutants", ref rest @ ..] => mutants::run(&root(), rest),
         ["help" | "--help" | "-h"] => say(USAGE),
         [] | [..] => {
             drop(write!(std::io::stderr().lock(), "{USAGE}"));

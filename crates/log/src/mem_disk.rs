@@ -6,27 +6,22 @@
 //! names, any subset of the changes. A failed sync forgets that the sectors were written, as Linux
 //! does: they stay visible, a later sync succeeds without them, and a crash loses them.
 
-use std::collections::BTreeMap;
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::choices::Choices;
-use crate::disk::{Disk, DiskFile};
-use crate::mem_content::{Content, NameChange, SECTOR_BYTES};
+use crate::disk::Disk;
+use crate::mem_content::{Content, SECTOR_BYTES};
+use crate::mem_fault::{Fault, Lie, Operation, OperationKind};
+use crate::mem_file::MemFile;
+use crate::mem_names::NameChange;
+use crate::mem_state::{State, lock};
 use crate::number::{narrow, wide};
 
 /// A directory in memory. Clones are handles of the same directory.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct MemDisk {
     state: Arc<Mutex<State>>,
-}
-
-/// A file of a [`MemDisk`].
-#[derive(Debug)]
-pub struct MemFile {
-    state: Arc<Mutex<State>>,
-    id: u64,
-    name: String,
 }
 
 /// The lock of a [`MemDisk`].
@@ -35,164 +30,168 @@ pub struct MemLock {
     state: Arc<Mutex<State>>,
 }
 
-/// What was done to the disk, in order.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Operation {
-    /// What.
-    pub kind: OperationKind,
-    /// To which file; empty for the directory.
-    pub name: String,
-    /// From where on.
-    pub offset: u64,
-    /// How far.
-    pub length: u64,
-}
-
-/// The kinds of operations.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum OperationKind {
-    /// [`DiskFile::read_at`]; not recorded.
-    Read,
-    /// [`Disk::create`] of a file that was not there.
-    Create,
-    /// [`DiskFile::write_at`].
-    Write,
-    /// [`DiskFile::allocate`].
-    Allocate,
-    /// [`DiskFile::sync_data`].
-    SyncData,
-    /// [`Disk::rename`].
-    Rename,
-    /// [`Disk::remove`].
-    Remove,
-    /// [`Disk::sync_dir`].
-    SyncDir,
-}
-
-/// How an operation fails. A failing write writes half of its bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
-    /// The device failed (EIO).
-    Io,
-    /// No space is left (ENOSPC).
-    Full,
-    /// The quota is used up (EDQUOT).
-    Quota,
-    /// The power fails before the operation; nothing works from then on.
-    Power,
-}
-
-impl Fault {
-    fn error(self) -> io::Error {
-        match self {
-            Self::Io => io::Error::other("input/output error"),
-            Self::Full => io::Error::from(io::ErrorKind::StorageFull),
-            Self::Quota => io::Error::from(io::ErrorKind::QuotaExceeded),
-            Self::Power => io::Error::other("the power is cut"),
-        }
+impl Default for MemDisk {
+    fn default() -> Self {
+        Self::new()
     }
-}
-
-#[derive(Debug, Default)]
-struct State {
-    files: BTreeMap<u64, Content>,
-    names: BTreeMap<String, u64>,
-    names_durable: BTreeMap<String, u64>,
-    name_changes: Vec<NameChange>,
-    files_made: u64,
-    is_locked: bool,
-    operations: Vec<Operation>,
-    /// Operations until the power fails.
-    power_left: Option<u64>,
-    /// Bytes by which files may still grow.
-    space_left: Option<u64>,
-    /// For each kind: after how many more operations one fails, and how.
-    faults: Vec<(OperationKind, u64, Fault)>,
 }
 
 impl MemDisk {
     /// The unit in which a crash keeps or loses what was written.
     pub const SECTOR_BYTES: usize = SECTOR_BYTES;
 
-    /// An empty directory.
+    /// An empty directory that records what is done to it.
     #[must_use]
     pub fn new() -> Self {
-        Self::default()
+        Self::of(State::recorded())
     }
 
-    /// The disk as a crash at this moment could leave it; `choices` says what is kept.
+    /// An empty directory that records nothing, and so can be used for as long as one likes.
+    #[must_use]
+    pub fn unrecorded() -> Self {
+        Self::of(State::default())
+    }
+
+    /// The disk as a crash at this moment could leave it; `choices` says what is kept. Of the
+    /// faults only broken sectors survive.
     #[must_use]
     pub fn crash(&self, choices: &mut Choices) -> Self {
-        let state = self.state();
-        let mut names = state.names_durable.clone();
-        for change in &state.name_changes {
-            if choices.pick(2) == 1 {
-                change.apply(&mut names);
-            }
-        }
-        let mut files = state.files.clone();
-        for content in files.values_mut() {
-            content.crash(choices);
-        }
-        let state = State {
-            files,
-            names_durable: names.clone(),
-            names,
-            files_made: state.files_made,
-            ..State::default()
-        };
-        Self { state: Arc::new(Mutex::new(state)) }
+        Self::of(self.state().crash(choices))
     }
 
     /// In how many ways a crash at this moment could end, as far as that can be counted.
     #[must_use]
     pub fn crash_ways(&self) -> u64 {
-        let state = self.state();
-        let changes = state.name_changes.iter().map(|_| 2);
-        let contents = state.files.values().map(Content::crash_ways);
-        changes.chain(contents).fold(1, u64::saturating_mul)
+        self.state().crash_ways()
     }
 
-    /// What was done so far, reading and locking excepted.
+    /// A disk of its own with the same content, what waits for a sync included, without faults and
+    /// not locked: for looking at what is there without disturbing it.
+    #[must_use]
+    pub fn fork(&self) -> Self {
+        Self::of(self.state().fork())
+    }
+
+    /// What was done so far, reading and locking excepted. Nothing if it is not recorded.
     #[must_use]
     pub fn operations(&self) -> Vec<Operation> {
-        self.state().operations.clone()
+        self.state().operations.clone().unwrap_or_default()
     }
 
-    /// Lets so many more operations succeed, reading excepted; then everything fails.
-    pub fn cut_power_after(&self, operations: u64) {
-        self.state().power_left = Some(operations);
+    /// The names and lengths of all files as a process sees them, in order of the names.
+    #[must_use]
+    pub fn files(&self) -> Vec<(String, u64)> {
+        let state = self.state();
+        let length = |file: usize| wide(state.files[file].length());
+        state.names.iter().map(|(name, file)| (name.to_owned(), length(file))).collect()
     }
 
-    /// Lets files grow by so many more bytes together; without a number, for ever.
-    pub fn limit_space(&self, bytes: Option<u64>) {
-        self.state().space_left = bytes;
-    }
-
-    /// Lets one operation of a kind fail, after `skip` more that succeed.
-    pub fn fail(&self, kind: OperationKind, skip: u64, fault: Fault) {
-        self.state().faults.push((kind, skip, fault));
-    }
-
-    /// The content of a file as a process sees it.
+    /// The content of a file as a process sees it; broken sectors are no obstacle.
     #[must_use]
     pub fn content(&self, name: &str) -> Option<Vec<u8>> {
         let state = self.state();
-        let id = state.names.get(name)?;
-        Some(state.files.get(id)?.bytes.clone())
+        let file = state.names.find(name)?;
+        Some(state.files[file].bytes())
     }
 
     /// Gives a file another, durable content, or makes it: damage of any kind. Handles stay valid.
     pub fn set_content(&self, name: &str, bytes: Vec<u8>) {
         let mut state = self.state();
-        let id = state.names.get(name).copied().unwrap_or_else(|| state.make(name));
-        state.names_durable.insert(name.to_owned(), id);
-        state.name_changes.retain(|change| !change.is_about(name));
-        state.files.insert(id, Content::durable(bytes));
+        let file = state.names.find(name).unwrap_or_else(|| state.make());
+        state.names.settle(name, file);
+        state.files[file] = Content::durable(bytes);
+        if let Some(faults) = &mut state.faults {
+            faults.mend(file, 0..usize::MAX);
+        }
+    }
+
+    /// Whether the worst crash would lose something that a process sees: a write, a length or a
+    /// name that was not synced, a write that a failed sync forgot, or one that the disk lost.
+    #[must_use]
+    pub fn unsynced(&self) -> bool {
+        self.state().has_unsynced()
+    }
+
+    fn of(state: State) -> Self {
+        Self { state: Arc::new(Mutex::new(state)) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         lock(&self.state)
+    }
+}
+
+/// Faults. Unless they say otherwise, they end with a crash, or with [`Self::recover`].
+impl MemDisk {
+    /// Lets so many more operations succeed, reading excepted; then everything fails. Models a
+    /// power failure: only the disk that [`Self::crash`] returns works again.
+    pub fn cut_power_after(&self, operations: u64) {
+        self.state().faults_mut().power_left = Some(operations);
+    }
+
+    /// Lets files grow by so many more bytes together; without a number, for ever. Models a file
+    /// system that others fill up and clear.
+    pub fn limit_space(&self, bytes: Option<u64>) {
+        self.state().faults_mut().space_left = bytes;
+    }
+
+    /// Lets one operation of a kind fail, after `skip` more that succeed. Models a hiccup.
+    pub fn fail(&self, kind: OperationKind, skip: u64, fault: Fault) {
+        self.state().faults_mut().fail(kind, skip, fault);
+    }
+
+    /// Lets every operation of a kind fail. Models a device that is gone, or a file system that
+    /// was remounted for reading only after an error.
+    pub fn fail_always(&self, kind: OperationKind, fault: Fault) {
+        self.state().faults_mut().fail_always(kind, fault);
+    }
+
+    /// Flips the bits of `mask` in one byte of a file: in what processes see, in what is durable
+    /// and in all that a crash could leave instead. False if there is no such byte. Models bits
+    /// that decay unnoticed by the device; nothing mends them but another write.
+    pub fn rot(&self, name: &str, offset: u64, mask: u8) -> bool {
+        let mut state = self.state();
+        let (Some(file), Ok(offset)) = (state.names.find(name), usize::try_from(offset)) else {
+            return false;
+        };
+        state.files[file].rot(offset, mask)
+    }
+
+    /// Lets reads that touch a sector of a file fail (EIO) until some of it is written again.
+    /// Survives a crash. Models a latent sector error: the device notices the damage itself, and
+    /// finds another place for the sector with the next write. A write of a part leaves the rest as
+    /// it was, as if it still was in the page cache. Does nothing if there is no such file.
+    pub fn break_sector(&self, name: &str, sector: u64) {
+        let mut state = self.state();
+        if let Some(file) = state.names.find(name) {
+            state.faults_mut().break_sector(file, narrow(sector));
+        }
+    }
+
+    /// Lets one write be lost, after `skip` more that go well: it succeeds and is visible, but is
+    /// never durable, even though later syncs succeed. Models a disk that lies about what it has
+    /// written: after a crash the old sectors are there. The file's length is not lost. A later
+    /// write to one of the sectors takes along what is visible of the sector, as the page cache
+    /// does.
+    pub fn lose_write(&self, skip: u64) {
+        self.state().faults_mut().lie(skip, Lie::Lost);
+    }
+
+    /// Lets one write go astray, after `skip` more that go well: it succeeds, but its bytes land,
+    /// and become durable, `by` bytes further, while the right place keeps what was there. Models a
+    /// disk that addresses the wrong sectors: the distance is rounded up to whole sectors, at least
+    /// one, and counts on from the beginning where the file ended before the write. If that is the
+    /// right place, it is one sector more. If the file has no other place for the write, the next
+    /// write goes astray in its stead. The file's length becomes what it should be.
+    pub fn misdirect_write(&self, skip: u64, by: u64) {
+        self.state().faults_mut().lie(skip, Lie::Astray { by });
+    }
+
+    /// Ends all faults, those to come included; what they did to the content stays. Power that is
+    /// already cut stays cut. Models the repair of a machine under a running process.
+    pub fn recover(&self) {
+        let mut state = self.state();
+        state.faults = state.faults.as_ref().and_then(|faults| faults.recover());
     }
 }
 
@@ -210,55 +209,47 @@ impl Disk for MemDisk {
     }
 
     fn list(&self) -> io::Result<Vec<String>> {
-        Ok(self.state().names.keys().cloned().collect())
+        Ok(self.state().names.iter().map(|(name, _)| name.to_owned()).collect())
     }
 
     fn create(&self, name: &str) -> io::Result<MemFile> {
-        if let Ok(file) = self.open(name) {
-            return Ok(file);
-        }
         let mut state = self.state();
-        state.begin(OperationKind::Create, name, 0, 0)?;
-        let id = state.make(name);
-        state.name_changes.push(NameChange::Set { name: name.to_owned(), id });
-        Ok(MemFile { state: Arc::clone(&self.state), id, name: name.to_owned() })
+        if let Some(file) = state.names.find(name) {
+            return Ok(MemFile::new(&self.state, file, name));
+        }
+        state.begin(OperationKind::Create, name, 0, 0).map_err(Fault::error)?;
+        let file = state.make();
+        state.names.change(NameChange::Set { name: name.to_owned(), file });
+        Ok(MemFile::new(&self.state, file, name))
     }
 
     fn open(&self, name: &str) -> io::Result<MemFile> {
-        let id = *self.state().names.get(name).ok_or(io::ErrorKind::NotFound)?;
-        Ok(MemFile { state: Arc::clone(&self.state), id, name: name.to_owned() })
+        let file = self.state().names.find(name).ok_or(io::ErrorKind::NotFound)?;
+        Ok(MemFile::new(&self.state, file, name))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         let mut state = self.state();
-        state.begin(OperationKind::Rename, from, 0, 0)?;
-        let id = *state.names.get(from).ok_or(io::ErrorKind::NotFound)?;
-        let change = NameChange::Rename { from: from.to_owned(), to: to.to_owned(), id };
-        change.apply(&mut state.names);
-        state.name_changes.push(change);
+        state.begin(OperationKind::Rename, from, 0, 0).map_err(Fault::error)?;
+        let file = state.names.find(from).ok_or(io::ErrorKind::NotFound)?;
+        let (from, to) = (from.to_owned(), to.to_owned());
+        state.names.change(NameChange::Rename { from, to, file });
         Ok(())
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
         let mut state = self.state();
-        state.begin(OperationKind::Remove, name, 0, 0)?;
-        if !state.names.contains_key(name) {
-            return Err(io::ErrorKind::NotFound.into());
-        }
-        let change = NameChange::Remove { name: name.to_owned() };
-        change.apply(&mut state.names);
-        state.name_changes.push(change);
+        state.begin(OperationKind::Remove, name, 0, 0).map_err(Fault::error)?;
+        state.names.find(name).ok_or(io::ErrorKind::NotFound)?;
+        state.names.change(NameChange::Remove { name: name.to_owned() });
         Ok(())
     }
 
     fn sync_dir(&self) -> io::Result<()> {
         let mut state = self.state();
-        let result = state.begin(OperationKind::SyncDir, "", 0, 0);
-        if result.is_ok() {
-            state.names_durable = state.names.clone();
-            state.name_changes.clear();
-        }
-        result
+        state.begin(OperationKind::SyncDir, "", 0, 0).map_err(Fault::error)?;
+        state.names.make_durable();
+        Ok(())
     }
 
     fn path_of(&self, name: &str) -> String {
@@ -266,130 +257,8 @@ impl Disk for MemDisk {
     }
 }
 
-impl DiskFile for MemFile {
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        let mut state = lock(&self.state);
-        state.begin(OperationKind::Read, &self.name, offset, wide(buffer.len()))?;
-        let bytes = &state.content(self.id).bytes;
-        let start = bytes.len().min(narrow(offset));
-        let count = buffer.len().min(bytes.len() - start);
-        buffer[..count].copy_from_slice(&bytes[start..start + count]);
-        Ok(count)
-    }
-
-    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        let mut state = lock(&self.state);
-        let length = wide(bytes.len());
-        let mut result = state.begin(OperationKind::Write, &self.name, offset, length);
-        let mut written = if result.is_ok() {
-            length
-        } else if state.power_left == Some(0) {
-            0
-        } else {
-            length / 2
-        };
-        let granted = state.grow(self.id, offset + written);
-        if granted < offset + written {
-            written = granted.saturating_sub(offset);
-            result = Err(Fault::Full.error());
-        }
-        state.content(self.id).write(&bytes[..narrow(written)], narrow(offset));
-        result
-    }
-
-    fn allocate(&self, length: u64) -> io::Result<()> {
-        let mut state = lock(&self.state);
-        state.begin(OperationKind::Allocate, &self.name, 0, length)?;
-        let granted = state.grow(self.id, length);
-        let content = state.content(self.id);
-        if granted > wide(content.bytes.len()) {
-            content.bytes.resize(narrow(granted), 0);
-        }
-        if granted < length { Err(Fault::Full.error()) } else { Ok(()) }
-    }
-
-    fn length(&self) -> io::Result<u64> {
-        Ok(wide(lock(&self.state).content(self.id).bytes.len()))
-    }
-
-    fn sync_data(&self) -> io::Result<()> {
-        let mut state = lock(&self.state);
-        let result = state.begin(OperationKind::SyncData, &self.name, 0, 0);
-        if result.is_err() && state.power_left == Some(0) {
-            return result;
-        }
-        let content = state.content(self.id);
-        if result.is_ok() {
-            content.make_durable();
-        } else {
-            content.forget_writes();
-        }
-        result
-    }
-}
-
 impl Drop for MemLock {
     fn drop(&mut self) {
         lock(&self.state).is_locked = false;
     }
-}
-
-impl State {
-    /// Takes note of an operation, and lets it fail if its time has come.
-    fn begin(
-        &mut self,
-        kind: OperationKind,
-        name: &str,
-        offset: u64,
-        length: u64,
-    ) -> io::Result<()> {
-        if self.power_left == Some(0) {
-            return Err(Fault::Power.error());
-        }
-        if kind != OperationKind::Read {
-            self.power_left = self.power_left.map(|left| left - 1);
-            self.operations.push(Operation { kind, name: name.to_owned(), offset, length });
-        }
-        let mut failing = None;
-        for (at, fault) in self.faults.iter_mut().enumerate() {
-            if fault.0 == kind {
-                match fault.1.checked_sub(1) {
-                    Some(left) => fault.1 = left,
-                    None => failing = Some(at),
-                }
-            }
-        }
-        let Some(at) = failing else { return Ok(()) };
-        let (_, _, fault) = self.faults.remove(at);
-        if fault == Fault::Power {
-            self.power_left = Some(0);
-        }
-        Err(fault.error())
-    }
-
-    fn make(&mut self, name: &str) -> u64 {
-        let id = self.files_made;
-        self.files_made += 1;
-        self.files.insert(id, Content::default());
-        self.names.insert(name.to_owned(), id);
-        id
-    }
-
-    fn content(&mut self, id: u64) -> &mut Content {
-        self.files.get_mut(&id).expect("files are never forgotten")
-    }
-
-    /// How long the file may be, if it is to be `length` bytes long: takes the space for it.
-    fn grow(&mut self, id: u64, length: u64) -> u64 {
-        let held = wide(self.content(id).bytes.len());
-        let more = length.saturating_sub(held);
-        let granted = self.space_left.map_or(more, |left| left.min(more));
-        self.space_left = self.space_left.map(|left| left - granted);
-        if granted < more { held + granted } else { length }
-    }
-}
-
-fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
-    // A test that panicked elsewhere is the one to look at; the state is only for looking at then.
-    state.lock().unwrap_or_else(PoisonError::into_inner)
 }

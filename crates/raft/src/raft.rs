@@ -268,6 +268,12 @@ impl Raft {
         self.core.trail.term_at(index)
     }
 
+    /// The first entry of each term that the log has entries of, in order: for checkers.
+    #[must_use]
+    pub fn term_starts(&self) -> &[EntryId] {
+        self.core.trail.starts()
+    }
+
     /// The membership that counts.
     #[must_use]
     pub fn membership(&self) -> &Membership {

@@ -45,6 +45,11 @@ impl Trail {
         EntryId::new(self.term_at(index).expect("the log holds the entry asked for"), index)
     }
 
+    /// The first entry of each term that the log has entries of.
+    pub(crate) fn starts(&self) -> &[EntryId] {
+        &self.starts
+    }
+
     /// Adds `count` entries of `term`, which is not below the last one's.
     pub(crate) fn append(&mut self, term: Term, count: u64) {
         assert!(0 < count, "an append has entries");

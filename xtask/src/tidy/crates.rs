@@ -6,16 +6,17 @@ use super::manifest::{Dependency, Role, dependencies, entries};
 use super::tree::Tree;
 
 /// Which of our crates a crate may depend on, below it; `*` is any. Tests may use more.
-const ARROWS: [(&str, &[&str]); 10] = [
+const ARROWS: [(&str, &[&str]); 11] = [
     ("raft", &[]),
     ("log", &["raft"]),
     ("replica", &["raft", "log"]),
     ("store", &["proto"]),
     ("proto", &[]),
-    ("node", &["raft", "log", "replica", "proto"]),
+    ("wire", &["raft", "log", "replica", "proto"]),
+    ("node", &["raft", "log", "replica", "wire", "proto"]),
     ("server", &["raft", "log", "replica", "node", "store", "proto"]),
     ("client", &["proto"]),
-    ("sim", &["raft", "log", "replica", "store", "proto"]),
+    ("sim", &["raft", "log", "replica", "wire", "store", "proto"]),
     ("quorate", &["*"]),
 ];
 

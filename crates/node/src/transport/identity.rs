@@ -2,11 +2,11 @@
 //! the one who is called.
 
 use quorate_raft::NodeId;
+use quorate_wire::Route;
 use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::{Request, Status};
 
 use super::Whoami;
-use super::wire::Route;
 
 const PROTOCOL: &str = "quorate-protocol";
 const CLUSTER: &str = "quorate-cluster";

@@ -12,13 +12,13 @@ use quorate_proto::peer::{
     RequestVoteRequest, RequestVoteResponse,
 };
 use quorate_raft::NodeId;
+use quorate_wire::{Incoming, Route};
 use tokio::sync::mpsc;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::identity::Hex;
-use super::wire::{Incoming, Route};
 use super::{
     CONNECTION_WINDOW, MESSAGE_BYTES_MAX, Patience, QUEUE_MAX, Replies, STREAM_WINDOW, Slots,
     Whoami, identity, lock,
@@ -153,5 +153,69 @@ impl<A> Stream for Answers<A> {
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.0.poll_recv(context).map(|answer| answer.map(Ok))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::time::Duration;
+
+    use quorate_proto::peer::raft_client::RaftClient;
+    use quorate_raft::{Index, Message, Term};
+    use quorate_replica::{Body, PeerMessage};
+    use quorate_wire::{Outgoing, encode};
+    use tonic::transport::Endpoint;
+
+    use super::super::Slot;
+    use super::*;
+
+    const ME: NodeId = NodeId::new(1);
+    const PEER: NodeId = NodeId::new(2);
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    /// What a peer sends, and then nothing more, though the stream goes on.
+    struct Frames(std::vec::IntoIter<AppendEntriesRequest>);
+
+    impl Stream for Frames {
+        type Item = AppendEntriesRequest;
+
+        fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+            self.0.next().map_or(Poll::Pending, |frame| Poll::Ready(Some(frame)))
+        }
+    }
+
+    fn heartbeat(round: u64) -> AppendEntriesRequest {
+        let body = Body::Raft(Message::Heartbeat { commit: Index::new(1), round });
+        let message = PeerMessage { from: PEER, to: ME, term: Term::new(1), body };
+        let Outgoing::Append(frame) = encode(message) else { panic!("a leader sends heartbeats") };
+        frame
+    }
+
+    #[tokio::test]
+    async fn a_damaged_frame_ends_its_stream_and_never_reaches_the_replica() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let slots: Slots = Arc::new(BTreeMap::from([(PEER, Slot::default())]));
+        let inbox: Arc<Inbox<()>> = Arc::new(Inbox::new());
+        let patience = Patience { silence_max: PATIENCE };
+        start(Whoami { cluster: 1, member: ME }, listener, patience, &slots, &inbox).unwrap();
+
+        let damaged = AppendEntriesRequest { term: 3, ..heartbeat(2) };
+        let frames = Frames(vec![heartbeat(1), damaged, heartbeat(3)].into_iter());
+        let mut request = Request::new(frames);
+        identity::introduce(&mut request, Whoami { cluster: 1, member: PEER }, ME);
+        let channel = Endpoint::from_shared(url).unwrap().connect().await.unwrap();
+        let mut client = RaftClient::new(channel);
+        let mut answers = client.append_entries(request).await.unwrap().into_inner();
+        let ended = tokio::time::timeout(PATIENCE, answers.message()).await;
+        assert!(ended.expect("the stream ends").expect("in order").is_none());
+
+        let mut events = Vec::new();
+        inbox.take(&mut events);
+        let seen: Vec<_> = events.iter().map(|event| format!("{event:?}")).collect();
+        assert_eq!(seen.len(), 2, "{seen:?}");
+        assert!(seen[0].contains("round: 1"), "{seen:?}");
+        assert!(seen[1].contains("Disconnected"), "{seen:?}");
     }
 }

@@ -7,12 +7,13 @@
 //! hold up nobody else.
 //!
 //! A stream's metadata names the cluster, the sender and the receiver. What does not fit is
-//! refused, and both sides say why.
+//! refused, and both sides say why. The messages are encoded, checked and judged by
+//! [`quorate_wire`]: one that was damaged on the way or makes no sense ends the connection it came
+//! on, and never reaches the replica.
 
 mod identity;
 mod inbound;
 mod outbound;
-mod wire;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,8 +26,8 @@ use quorate_proto::peer::{
 };
 use quorate_raft::NodeId;
 use quorate_replica::PeerMessage;
+use quorate_wire::Outgoing;
 use tokio::sync::mpsc;
-use wire::Outgoing;
 
 use crate::config::Peer;
 use crate::inbox::Inbox;
@@ -112,7 +113,7 @@ impl Transport {
     /// Sends a message, or drops it.
     pub(crate) fn send(&self, message: PeerMessage) {
         let Some(slot) = self.slots.get(&message.to) else { return };
-        let sent = match wire::encode(message) {
+        let sent = match quorate_wire::encode(message) {
             Outgoing::Append(m) => offer(lock(&slot.requests).as_ref().map(|r| &r.append), m),
             Outgoing::Vote(m) => offer(lock(&slot.requests).as_ref().map(|r| &r.vote), m),
             Outgoing::Forward(m) => offer(lock(&slot.requests).as_ref().map(|r| &r.forward), m),

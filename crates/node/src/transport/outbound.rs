@@ -9,12 +9,12 @@ use std::time::Duration;
 use futures_core::Stream;
 use quorate_proto::peer::raft_client::RaftClient;
 use quorate_raft::NodeId;
+use quorate_wire::{Incoming, Route};
 use tokio::sync::mpsc;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status, Streaming};
 
 use super::identity::Hex;
-use super::wire::{Incoming, Route};
 use super::{
     CONNECTION_WINDOW, MESSAGE_BYTES_MAX, Patience, QUEUE_MAX, Requests, STREAM_WINDOW, Slots,
     Whoami, identity, lock,

@@ -1,7 +1,4 @@
-//! Between a replica's messages and those on the wire.
-//!
-//! Decoding is where a peer's bytes are judged: what makes no sense becomes a [`Malformed`], which
-//! ends the connection it came on, and never reaches the replica.
+//! From a frame to the replica's message, or to the reason why it is none.
 
 use quorate_log::Block;
 use quorate_proto::peer as wire;
@@ -9,164 +6,18 @@ use quorate_proto::peer::{
     append_entries_request, append_entries_response, forward_request, forward_response,
     request_vote_response,
 };
-use quorate_raft::{EntryId, Index, Message, NodeId, ReadTicket, Term, Verdict};
+use quorate_raft::{EntryId, Index, Message, ReadTicket, Term, Verdict};
 use quorate_replica::{Append, Body, PeerMessage, Proposals};
 
-/// The only group there is.
-const GROUP: u32 = 0;
+use crate::checksum::verify;
+use crate::{GROUP, Malformed, Route};
 
 /// Terms and indexes beyond it are none: a member that took one over could not count on.
 const NUMBER_MAX: u64 = 1 << 60;
 
-/// A message on its stream.
-#[derive(Debug)]
-pub(crate) enum Outgoing {
-    /// From a leader, on the stream that it opened.
-    Append(wire::AppendEntriesRequest),
-    /// Back to a leader, on that stream.
-    AppendReply(wire::AppendEntriesResponse),
-    /// From a candidate, on the stream that it opened.
-    Vote(wire::RequestVoteRequest),
-    /// Back to a candidate, on that stream.
-    VoteReply(wire::RequestVoteResponse),
-    /// To a leader, on the stream that its follower opened.
-    Forward(wire::ForwardRequest),
-    /// Back to a follower, on that stream.
-    ForwardReply(wire::ForwardResponse),
-}
-
-/// A peer sent what no correct member sends.
-#[derive(Debug, thiserror::Error)]
-#[error("malformed message: {0}")]
-pub(crate) struct Malformed(&'static str);
-
-/// Between whom a stream runs, as its metadata said.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Route {
-    /// The peer.
-    pub(crate) from: NodeId,
-    /// This member.
-    pub(crate) to: NodeId,
-}
-
-/// Puts a message into the form and onto the stream it travels in.
-pub(crate) fn encode(message: PeerMessage) -> Outgoing {
-    let term = message.term.value();
-    match message.body {
-        Body::Raft(message) => encode_raft(term, message),
-        Body::Append(append) => append_request(
-            term,
-            append_entries_request::Body::Append(wire::Append {
-                previous_index: append.previous.index.value(),
-                previous_term: append.previous.term.value(),
-                blocks: append.blocks.into_iter().map(encode_block).collect(),
-                commit: append.commit.value(),
-            }),
-        ),
-        Body::Proposals(proposals) => forward_request(
-            term,
-            forward_request::Body::Proposals(wire::Proposals {
-                origin: proposals.origin,
-                previous: proposals.previous,
-                last: proposals.last,
-                count: proposals.count,
-                entries: proposals.entries,
-            }),
-        ),
-        Body::ProposalsRefused { through } => {
-            forward_reply(term, forward_response::Body::RefusedAfter(through))
-        }
-        Body::ProposalsUnwelcome => forward_reply(term, forward_response::Body::Unwelcome(true)),
-    }
-}
-
-fn encode_raft(term: u64, message: Message) -> Outgoing {
-    match message {
-        Message::Append(_) => unreachable!("the replica gives appends their payload"),
-        Message::AppendAccepted { matched } => {
-            append_reply(term, append_entries_response::Body::Accepted(matched.value()))
-        }
-        Message::AppendRejected { refused, hint } => append_reply(
-            term,
-            append_entries_response::Body::Rejected(wire::Rejected {
-                refused: refused.value(),
-                hint_index: hint.index.value(),
-                hint_term: hint.term.value(),
-            }),
-        ),
-        Message::Heartbeat { commit, round } => append_request(
-            term,
-            append_entries_request::Body::Heartbeat(wire::Heartbeat {
-                commit: commit.value(),
-                round,
-            }),
-        ),
-        Message::HeartbeatReply { round } => {
-            append_reply(term, append_entries_response::Body::HeartbeatRound(round))
-        }
-        Message::PreVote { last } => vote_request(term, last, true),
-        Message::Vote { last } => vote_request(term, last, false),
-        Message::PreVoteReply { asked, granted } => vote_reply(
-            term,
-            request_vote_response::Body::PreVote(wire::PreVoteAnswer {
-                asked: asked.value(),
-                granted: granted == Verdict::Granted,
-            }),
-        ),
-        Message::VoteReply { granted } => {
-            vote_reply(term, request_vote_response::Body::Vote(granted == Verdict::Granted))
-        }
-        Message::ReadIndex { ticket } => {
-            forward_request(term, forward_request::Body::ReadIndex(ticket.0))
-        }
-        Message::ReadIndexReply { ticket, index } => forward_reply(
-            term,
-            forward_response::Body::ReadIndex(wire::ReadIndexAnswer {
-                ticket: ticket.0,
-                index: index.value(),
-            }),
-        ),
-        Message::HigherTerm => append_reply(term, append_entries_response::Body::HigherTerm(true)),
-    }
-}
-
-fn append_request(term: u64, body: append_entries_request::Body) -> Outgoing {
-    Outgoing::Append(wire::AppendEntriesRequest { group: GROUP, term, body: Some(body) })
-}
-
-fn append_reply(term: u64, body: append_entries_response::Body) -> Outgoing {
-    Outgoing::AppendReply(wire::AppendEntriesResponse { group: GROUP, term, body: Some(body) })
-}
-
-fn vote_request(term: u64, last: EntryId, pre_vote: bool) -> Outgoing {
-    Outgoing::Vote(wire::RequestVoteRequest {
-        group: GROUP,
-        term,
-        pre_vote,
-        last_index: last.index.value(),
-        last_term: last.term.value(),
-    })
-}
-
-fn vote_reply(term: u64, body: request_vote_response::Body) -> Outgoing {
-    Outgoing::VoteReply(wire::RequestVoteResponse { group: GROUP, term, body: Some(body) })
-}
-
-fn forward_request(term: u64, body: forward_request::Body) -> Outgoing {
-    Outgoing::Forward(wire::ForwardRequest { group: GROUP, term, body: Some(body) })
-}
-
-fn forward_reply(term: u64, body: forward_response::Body) -> Outgoing {
-    Outgoing::ForwardReply(wire::ForwardResponse { group: GROUP, term, body: Some(body) })
-}
-
-fn encode_block(block: Block) -> wire::Block {
-    wire::Block { term: block.term().value(), count: block.count(), entries: block.bytes().clone() }
-}
-
-/// A message that came in on a stream of one kind.
-pub(crate) trait Incoming {
-    /// Takes the message apart.
+/// A frame that came in on a stream of its kind.
+pub trait Incoming {
+    /// Takes the frame apart, if it is one that `route.from` made for `route.to`.
     fn decode(self, route: Route) -> Result<PeerMessage, Malformed>;
 }
 
@@ -188,6 +39,7 @@ fn message(
 
 impl Incoming for wire::AppendEntriesRequest {
     fn decode(self, route: Route) -> Result<PeerMessage, Malformed> {
+        verify(self.checksum, &self, route)?;
         let body = self.body.map(|body| match body {
             append_entries_request::Body::Append(append) => decode_append(append),
             append_entries_request::Body::Heartbeat(heartbeat) => {
@@ -223,6 +75,7 @@ fn decode_append(append: wire::Append) -> Result<Body, Malformed> {
 
 impl Incoming for wire::AppendEntriesResponse {
     fn decode(self, route: Route) -> Result<PeerMessage, Malformed> {
+        verify(self.checksum, &self, route)?;
         let body = self.body.map(|body| {
             Ok(Body::Raft(match body {
                 append_entries_response::Body::Accepted(matched) => {
@@ -244,6 +97,7 @@ impl Incoming for wire::AppendEntriesResponse {
 
 impl Incoming for wire::RequestVoteRequest {
     fn decode(self, route: Route) -> Result<PeerMessage, Malformed> {
+        verify(self.checksum, &self, route)?;
         let last = entry_id(self.last_term, self.last_index);
         let body = if self.pre_vote { Message::PreVote { last } } else { Message::Vote { last } };
         message(route, self.group, self.term, Some(Ok(Body::Raft(body))))
@@ -252,6 +106,7 @@ impl Incoming for wire::RequestVoteRequest {
 
 impl Incoming for wire::RequestVoteResponse {
     fn decode(self, route: Route) -> Result<PeerMessage, Malformed> {
+        verify(self.checksum, &self, route)?;
         let body = self.body.map(|body| {
             Ok(Body::Raft(match body {
                 request_vote_response::Body::Vote(granted) => {
@@ -270,6 +125,7 @@ impl Incoming for wire::RequestVoteResponse {
 
 impl Incoming for wire::ForwardRequest {
     fn decode(self, route: Route) -> Result<PeerMessage, Malformed> {
+        verify(self.checksum, &self, route)?;
         let body = self.body.map(|body| {
             Ok(match body {
                 forward_request::Body::Proposals(proposals) => Body::Proposals(Proposals {
@@ -290,6 +146,7 @@ impl Incoming for wire::ForwardRequest {
 
 impl Incoming for wire::ForwardResponse {
     fn decode(self, route: Route) -> Result<PeerMessage, Malformed> {
+        verify(self.checksum, &self, route)?;
         let body = self.body.map(|body| {
             Ok(match body {
                 forward_response::Body::RefusedAfter(through) => Body::ProposalsRefused { through },
@@ -314,34 +171,54 @@ fn verdict(granted: bool) -> Verdict {
 
 #[cfg(test)]
 mod tests {
+    use quorate_raft::NodeId;
+
     use super::*;
+    use crate::checksum::Checked;
 
     const ROUTE: Route = Route { from: NodeId::new(2), to: NodeId::new(1) };
 
-    fn append(append: wire::Append) -> Result<PeerMessage, Malformed> {
+    /// Why a frame is refused though its checksum is right: its sender is to blame.
+    macro_rules! refused {
+        ($frame:expr) => {{
+            let mut frame = $frame;
+            frame.checksum = Some(frame.checksum_on(ROUTE));
+            frame.decode(ROUTE).expect_err("it makes no sense").to_string()
+        }};
+    }
+
+    fn append(append: wire::Append) -> wire::AppendEntriesRequest {
         let body = Some(append_entries_request::Body::Append(append));
-        wire::AppendEntriesRequest { group: GROUP, term: 1, body }.decode(ROUTE)
+        wire::AppendEntriesRequest { group: GROUP, term: 1, body, checksum: None }
     }
 
     #[test]
     fn numbers_that_nothing_reaches_are_malformed() {
         let highest = wire::Append { previous_index: u64::MAX, ..wire::Append::default() };
-        assert!(append(highest).is_err());
+        assert!(refused!(append(highest)).contains("an index that no log reaches"));
         let vote = wire::RequestVoteRequest { term: u64::MAX, ..Default::default() };
-        assert!(vote.decode(ROUTE).is_err());
+        assert!(refused!(vote).contains("a term that no run of elections reaches"));
     }
 
     #[test]
     fn blocks_that_do_not_add_up_are_malformed() {
         let blocks = vec![wire::Block { term: 1, count: 2, entries: vec![0; 7].into() }];
-        assert!(append(wire::Append { blocks, ..wire::Append::default() }).is_err());
+        let frame = append(wire::Append { blocks, ..wire::Append::default() });
+        assert!(refused!(frame).contains("a block whose entries do not add up"));
     }
 
     #[test]
     fn messages_without_a_body_or_of_another_group_are_malformed() {
-        let none = wire::AppendEntriesResponse { group: GROUP, term: 1, body: None };
-        assert!(none.decode(ROUTE).is_err());
+        let none = wire::AppendEntriesResponse { term: 1, ..Default::default() };
+        assert!(refused!(none).contains("no body"));
         let other = wire::RequestVoteRequest { group: 1, ..Default::default() };
-        assert!(other.decode(ROUTE).is_err());
+        assert!(refused!(other).contains("a group"));
+    }
+
+    #[test]
+    fn a_frame_without_a_checksum_is_malformed() {
+        let frame = append(wire::Append::default());
+        let reason = frame.decode(ROUTE).expect_err("it is not checked").to_string();
+        assert!(reason.contains("no checksum"), "{reason}");
     }
 }

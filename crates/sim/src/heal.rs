@@ -1,0 +1,240 @@
+//! The end of a run: a quorum is healed, all other faults stay as they are, and everything must
+//! come right.
+//!
+//! Safety is looked after all the time; this is for liveness. A random majority of the members whose
+//! disks kept what was synced gets sound disks, right clocks and open links among each other. The
+//! others stay as they are: down, standing still, cut off, or talking nonsense. Then there must be
+//! a leader within ten election timeouts, writes must be served, and the quorum must come to the
+//! same state within a minute.
+
+use quorate_raft::NodeId;
+
+use crate::history::{Outcome, Response, by_revision};
+use crate::marks::Mark;
+use crate::member::Fitness;
+use crate::queue::Time;
+use crate::violation::{Checker, demand, violated};
+use crate::world::{Event, World};
+
+/// How long the quorum has to come to the same state.
+const CONVERGENCE_MAX: Time = 60_000_000;
+
+/// How many of the longest election timeouts it has to elect a leader.
+const ELECTION_TIMEOUTS_MAX: Time = 10;
+
+/// Writes that must be served before the clients are told to stop.
+const WRITES_MIN: u64 = 3;
+
+/// The healing, once it has begun.
+#[derive(Debug)]
+pub(crate) struct Healing {
+    members: Vec<usize>,
+    since: Time,
+    /// When there was a leader, and how many writes had been answered by then.
+    led: Option<(Time, u64)>,
+}
+
+impl World {
+    /// The faults are over for a random quorum.
+    pub(crate) fn heal(&mut self) {
+        let members = self.choose_quorum();
+        if members.len() < self.members.len() {
+            self.marks.hit(Mark::HealedMinority);
+        }
+        if self.agreed_leader(&members).is_none() {
+            self.marks.hit(Mark::HealedWithoutLeader);
+        }
+        self.network.heal(&members);
+        self.keep_out(&members);
+        self.clients.stay_with(&members);
+        for member in &members {
+            self.heal_member(*member);
+        }
+        for one in &members {
+            for other in members.iter().filter(|other| *other != one) {
+                let at = self.now + self.network.latency() * 2;
+                let life = self.members[*one].life;
+                self.queue.push(at, Event::Connected { member: *one, peer: *other, life });
+            }
+        }
+        self.healing = Some(Healing { members, since: self.now, led: None });
+        self.queue.push(self.now, Event::CheckHealing);
+    }
+
+    /// A majority of those whose disks can be relied on, and sometimes more.
+    fn choose_quorum(&mut self) -> Vec<usize> {
+        let quorum = self.members.len() / 2 + 1;
+        let mut sound: Vec<usize> = (0..self.members.len())
+            .filter(|member| self.members[*member].fitness == Fitness::Sound)
+            .collect();
+        demand!(
+            sound.len() >= quorum,
+            Liveness,
+            "only {} of {} members are left, by the schedule's own faults",
+            sound.len(),
+            self.members.len()
+        );
+        let extra = self.random.place(sound.len() - quorum + 1);
+        while sound.len() > quorum + extra {
+            let place = self.random.place(sound.len());
+            sound.remove(place);
+        }
+        sound
+    }
+
+    /// The members that were not healed are not heard any more, or hear nothing, or both. A leader
+    /// among them whose links, disk or clock are bad, but not bad enough to depose it, would serve a
+    /// majority for ever as badly as it does: that is how Raft is, and not what is looked at here.
+    fn keep_out(&mut self, members: &[usize]) {
+        for outsider in (0..self.members.len()).filter(|member| !members.contains(member)) {
+            let (is_deaf, is_dumb) = match self.random.below(3) {
+                0 => (true, true),
+                1 => (true, false),
+                _ => (false, true),
+            };
+            for member in members {
+                if is_deaf {
+                    self.network.cut(*member, outsider);
+                }
+                if is_dumb {
+                    self.network.cut(outsider, *member);
+                }
+            }
+        }
+    }
+
+    fn heal_member(&mut self, member: usize) {
+        let (now, latency) = (self.now, self.schedule.settings.disk);
+        let here = &mut self.members[member];
+        here.disk.recover();
+        here.disk_factor = 1;
+        here.crash_in = None;
+        here.clock.heal(now);
+        here.paused_until = 0;
+        here.down_until = 0;
+        if let Some(job) = &here.job {
+            let number = job.number;
+            self.queue.push(now + latency, Event::Synced { member, number });
+        }
+        if here.is_up() {
+            self.reset_timer(member);
+        } else {
+            self.start_later(member, 1000);
+        }
+    }
+
+    /// The leader that all of these members agree on, if there is one.
+    fn agreed_leader(&self, members: &[usize]) -> Option<NodeId> {
+        let mut views = members.iter().map(|member| {
+            let raft = self.members[*member].replica.as_ref()?.raft();
+            Some((raft.term(), raft.leader()?))
+        });
+        let first = views.next()??;
+        views.all(|view| view == Some(first)).then_some(first.1)
+    }
+
+    /// Looks whether the healing has led to what it must, and comes back until it has.
+    pub(crate) fn check_healing(&mut self) {
+        let Some(Healing { members, since, led }) = self.healing.take() else { return };
+        let led = led.or_else(|| {
+            self.agreed_leader(&members).map(|_| (self.now, self.clients.writes_answered))
+        });
+        let elapsed = self.now - since;
+        let longest = self.schedule.settings.election_timeout * 2;
+        demand!(
+            led.is_some() || elapsed <= ELECTION_TIMEOUTS_MAX * longest,
+            Liveness,
+            "{}.{:03} s after members {} were healed they have no leader; an election timeout is at \
+             most {longest} us",
+            elapsed / 1_000_000,
+            elapsed / 1000 % 1000,
+            names(&members)
+        );
+        let writes = led.map_or(0, |(_, before)| self.clients.writes_answered - before);
+        let has_clients = self.clients.count() > 0;
+        if led.is_some() && (writes >= WRITES_MIN || !has_clients) {
+            self.is_closing = true;
+        }
+        let is_done = self.is_closing && self.clients.outstanding() == 0 && self.agree(&members);
+        demand!(
+            is_done || elapsed <= CONVERGENCE_MAX,
+            Liveness,
+            "a minute after members {} were healed, {writes} writes were answered since there was \
+             a leader, {} operations wait, and they stand at {}",
+            names(&members),
+            self.clients.outstanding(),
+            self.places(&members)
+        );
+        self.is_over = is_done;
+        self.healing = Some(Healing { members, since, led });
+        self.queue.push(self.now + 50_000, Event::CheckHealing);
+    }
+
+    /// Whether these members have the same log and have applied all of it.
+    fn agree(&self, members: &[usize]) -> bool {
+        let mut states = members.iter().map(|member| {
+            let replica = self.members[*member].replica.as_ref()?;
+            let (last, applied) = (replica.raft().last(), replica.applied());
+            (last == applied).then(|| (last, replica.machine().store().state_hash()))
+        });
+        let Some(Some(first)) = states.next() else { return false };
+        states.all(|state| state == Some(first))
+    }
+
+    fn places(&self, members: &[usize]) -> String {
+        let place = |member: &usize| {
+            self.members[*member].replica.as_ref().map_or_else(
+                || "nowhere".to_owned(),
+                |replica| format!("{} of {}", replica.applied(), replica.raft().last()),
+            )
+        };
+        members.iter().map(place).collect::<Vec<_>>().join(", ")
+    }
+
+    /// The last checks.
+    pub(crate) fn finish(&mut self) {
+        let Some(Healing { members, .. }) = self.healing.take() else { return };
+        for member in &members {
+            self.check_disk(*member);
+        }
+        self.check_acknowledged(&members);
+        let canon = self.canon.borrow();
+        self.clients.decide(|operation| canon.effect_of(operation));
+        for operation in self.clients.history() {
+            if let Outcome::Unknown { effect } = operation.outcome {
+                let mark = if effect.is_some() { Mark::UnknownDone } else { Mark::UnknownNotDone };
+                self.marks.hit(mark);
+            }
+        }
+        if let Err(anomaly) = by_revision(self.clients.history()) {
+            violated(Checker::Linearizability, anomaly.what);
+        }
+    }
+
+    /// No acknowledged write is lost: each has its place in the log that the quorum has applied.
+    fn check_acknowledged(&self, members: &[usize]) {
+        let applied = members.iter().filter_map(|member| self.members[*member].replica.as_ref());
+        let Some(applied) = applied.map(|replica| replica.applied().index.value()).min() else {
+            return;
+        };
+        let canon = self.canon.borrow();
+        for (number, operation) in self.clients.history().iter().enumerate() {
+            let Outcome::Returned { response, .. } = &operation.outcome else { continue };
+            if matches!(response, Response::Range { .. }) {
+                continue;
+            }
+            let is_read = matches!(operation.request, crate::history::Request::Range { .. });
+            let place = canon.place_of(number);
+            demand!(
+                is_read || place.is_some_and(|place| place <= applied),
+                Durability,
+                "operation {number} was answered, but the quorum has applied up to {applied}, and \
+                 it is at {place:?}: an acknowledged write is lost"
+            );
+        }
+    }
+}
+
+fn names(members: &[usize]) -> String {
+    members.iter().map(|member| (member + 1).to_string()).collect::<Vec<_>>().join(", ")
+}

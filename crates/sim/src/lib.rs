@@ -1,0 +1,43 @@
+//! Runs members in a simulated hostile world, from one seed.
+
+pub mod history;
+
+mod clients;
+mod clock;
+mod describe;
+mod draw;
+mod heal;
+mod inflict;
+mod kind;
+mod machine;
+mod marks;
+mod member;
+mod network;
+mod process;
+mod profile;
+mod queue;
+mod random;
+mod run;
+mod schedule;
+mod serve;
+mod trace;
+mod translate;
+mod violation;
+mod watch;
+mod world;
+
+pub use kind::Kind;
+pub use marks::{Mark, Marks};
+pub use profile::{Profile, UnknownProfile};
+pub use run::{Failure, Outcome, parted, record, run, run_traced};
+pub use schedule::{Fault, Rates, Recording, Schedule, ScheduleError, Settings, What};
+pub use violation::Checker;
+
+impl Schedule {
+    /// The schedule of a seed. It lasts as long as its profile says, unless `duration` (in
+    /// microseconds) says otherwise.
+    #[must_use]
+    pub fn draw(profile: &Profile, seed: u64, duration: Option<u64>) -> Self {
+        draw::draw(profile, seed, duration)
+    }
+}

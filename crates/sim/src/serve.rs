@@ -1,0 +1,103 @@
+//! Clients at members: operations begin, reach a member, are proposed or read, and are answered.
+
+use quorate_raft::ReadTicket;
+
+use crate::history::Request;
+use crate::machine::command;
+use crate::marks::Mark;
+use crate::translate;
+use crate::violation::{Checker, violated};
+use crate::world::{Event, World};
+
+impl World {
+    /// A client begins an operation, and sets out for the next.
+    pub(crate) fn begin_operation(&mut self, client: usize) {
+        if self.is_closing {
+            return;
+        }
+        if let Some((operation, member)) = self.clients.begin(self.now, client) {
+            let arrival = self.now + self.network.latency();
+            self.queue.push(arrival, Event::Ask { operation, member });
+            let end = self.now + self.schedule.settings.patience;
+            self.queue.push(end, Event::GiveUp { operation });
+        }
+        let next = self.now + self.clients.pause(client);
+        self.queue.push(next, Event::Begin { client });
+    }
+
+    /// An operation reaches a member.
+    pub(crate) fn ask(&mut self, operation: usize, member: usize) {
+        let local = self.local(member);
+        let value_bytes = self.schedule.settings.value_bytes;
+        let here = &mut self.members[member];
+        let Some(replica) = &mut here.replica else {
+            return self.refuse(operation);
+        };
+        let request = self.clients.request_of(operation);
+        if let Some(change) = translate::to_command(request, value_bytes) {
+            let number = u64::try_from(operation).expect("operations are few");
+            match replica.propose(local, [command(number, &change)]) {
+                Ok(sequence) => {
+                    let proposed = Some((member, here.life, sequence));
+                    self.clients.open(operation).proposed = proposed;
+                }
+                Err(refused) => {
+                    self.marks.hit(match refused {
+                        quorate_replica::Refused::Overloaded => Mark::Overloaded,
+                        quorate_replica::Refused::DiskFull => Mark::RefusedFull,
+                    });
+                    self.refuse(operation);
+                }
+            }
+            self.settle(member);
+        } else if matches!(request, Request::Range { serializable: true, .. }) {
+            if here.catching_up.is_some() {
+                here.local_readers.push(operation);
+            } else {
+                self.read(member, operation);
+            }
+        } else {
+            let ticket = replica.read(local);
+            here.readers.push((ticket, operation));
+            self.settle(member);
+        }
+    }
+
+    fn refuse(&mut self, operation: usize) {
+        let at = self.now + self.network.latency();
+        self.queue.push(at, Event::Refuse { operation });
+    }
+
+    /// Every read up to `ticket` may be served.
+    pub(crate) fn serve_reads(&mut self, member: usize, ticket: ReadTicket) {
+        let here = &mut self.members[member];
+        let mut operations: Vec<usize> = Vec::new();
+        if here.catching_up.is_some_and(|waits| waits <= ticket) {
+            here.catching_up = None;
+            operations.append(&mut here.local_readers);
+        }
+        let is_leader = here.is_leader();
+        let served = here.readers.extract_if(.., |(waits, _)| *waits <= ticket);
+        let before = operations.len();
+        operations.extend(served.map(|(_, operation)| operation));
+        if before < operations.len() {
+            let mark = if is_leader { Mark::ReadAtLeader } else { Mark::ReadAtFollower };
+            self.marks.hit(mark);
+        }
+        for operation in operations {
+            self.read(member, operation);
+        }
+    }
+
+    /// Reads from a member's state as it is.
+    fn read(&mut self, member: usize, operation: usize) {
+        let Some(replica) = &self.members[member].replica else { return };
+        let request = translate::to_range(self.clients.request_of(operation));
+        let Some(request) = request else { return };
+        let answer = replica.machine().store().reader().range(&request);
+        match translate::of_range(answer) {
+            Ok(response) => self.answer(operation, response),
+            Err(what) => violated(Checker::Linearizability, what),
+        }
+    }
+}

@@ -1,0 +1,278 @@
+//! The checkers that look after every event: what must hold in the cluster as a whole.
+//!
+//! They see the members from outside, and believe nothing that a member says of another. What they
+//! keep is indexed by term and by index, so that each event costs a few comparisons.
+
+use std::collections::BTreeMap;
+
+use quorate_raft::{EntryId, HardState, Index, Raft, RoleName, Term};
+
+use crate::marks::{Mark, Marks};
+use crate::violation::demand;
+
+/// What must survive a crash of a member.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Durable {
+    pub(crate) last: EntryId,
+    pub(crate) hard_state: HardState,
+}
+
+/// What was last seen of a member.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Seen {
+    pub(crate) term: Term,
+    pub(crate) commit: Index,
+    pub(crate) applied: Index,
+    pub(crate) last: EntryId,
+    pub(crate) is_leader: bool,
+    /// Synced, and not truncated since.
+    pub(crate) durable: Durable,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    pub(crate) seen: Vec<Seen>,
+    /// Who led each term.
+    leaders: BTreeMap<Term, usize>,
+    /// Where the entries of each term begin, and the term of the entry before.
+    starts: BTreeMap<Term, (Index, Term)>,
+    /// The terms of the committed entries, from index 1 on.
+    committed: Vec<Term>,
+    /// Who got the vote of each member in each term.
+    votes: BTreeMap<(usize, Term), u64>,
+}
+
+impl Watch {
+    pub(crate) fn new(members: usize) -> Self {
+        Self {
+            seen: vec![Seen::default(); members],
+            leaders: BTreeMap::new(),
+            starts: BTreeMap::new(),
+            committed: Vec::new(),
+            votes: BTreeMap::new(),
+        }
+    }
+
+    /// The last index that any member knows to be committed.
+    pub(crate) fn commit(&self) -> Index {
+        Index::new(u64::try_from(self.committed.len()).expect("lengths fit"))
+    }
+
+    /// The highest term that anybody had.
+    pub(crate) fn term(&self) -> Term {
+        self.seen.iter().map(|seen| seen.term).max().unwrap_or_default()
+    }
+
+    /// A member started: its log must hold what was durable.
+    pub(crate) fn on_start(&mut self, member: usize, raft: &Raft) {
+        let durable = self.seen[member].durable;
+        let Durable { last, hard_state } = durable;
+        let name = member + 1;
+        demand!(
+            hard_state.term <= raft.term(),
+            Durability,
+            "member {name} starts in term {}, but term {} was synced",
+            raft.term(),
+            hard_state.term
+        );
+        let vote = raft.status().vote;
+        demand!(
+            hard_state.term < raft.term() || hard_state.vote.is_none() || hard_state.vote == vote,
+            Durability,
+            "member {name} starts with vote {vote:?} in term {}, but {:?} was synced",
+            raft.term(),
+            hard_state.vote
+        );
+        demand!(
+            raft.term_at(last.index) == Some(last.term),
+            Durability,
+            "member {name} starts with a log up to {}, but {last} was synced",
+            raft.last()
+        );
+        self.check_starts(member, raft, 0);
+        // A life begins without knowing what is committed.
+        self.seen[member] = Seen { term: raft.term(), last: raft.last(), durable, ..Seen::default() };
+    }
+
+    /// A job succeeded that covered what was appended up to then.
+    pub(crate) fn on_synced(&mut self, member: usize, durable: Durable) {
+        self.seen[member].durable = durable;
+    }
+
+    /// A member truncated its log: what is durable ends before it.
+    pub(crate) fn on_truncated(&mut self, member: usize, kept: EntryId) {
+        let durable = &mut self.seen[member].durable;
+        if kept.index < durable.last.index {
+            durable.last = kept;
+        }
+    }
+
+    /// A member's vote leaves it.
+    pub(crate) fn on_vote(&mut self, member: usize, term: Term, candidate: u64) {
+        let before = *self.votes.entry((member, term)).or_insert(candidate);
+        demand!(
+            before == candidate,
+            OneVote,
+            "member {} votes for member {candidate} in term {term}; it voted for member {before}",
+            member + 1
+        );
+    }
+
+    /// An event happened at a member.
+    pub(crate) fn on_event(&mut self, member: usize, raft: &Raft, applied: Index) -> Changes {
+        let (term, commit, last) = (raft.term(), raft.commit(), raft.last());
+        let is_leader = raft.role() == RoleName::Leader;
+        let seen = &mut self.seen[member];
+        let mut changes = Changes::default();
+        let name = member + 1;
+        demand!(
+            seen.term <= term,
+            Monotonicity,
+            "the term of member {name} fell from {} to {term}",
+            seen.term
+        );
+        demand!(
+            seen.commit <= commit,
+            Monotonicity,
+            "the commit index of member {name} fell from {} to {commit}",
+            seen.commit
+        );
+        demand!(
+            seen.applied <= applied && applied <= commit,
+            Monotonicity,
+            "member {name} has applied {applied} of {commit}, and had applied {}",
+            seen.applied
+        );
+        let became_leader = is_leader && (!seen.is_leader || seen.term != term);
+        let before = std::mem::replace(&mut seen.last, last);
+        let commit_before = std::mem::replace(&mut seen.commit, commit);
+        demand!(
+            !(seen.is_leader && is_leader && seen.term == term)
+                || raft.term_at(before.index) == Some(before.term),
+            LogMatching,
+            "the leader of term {term}, member {name}, removed or replaced its own entry {before}"
+        );
+        seen.term = term;
+        seen.applied = applied;
+        seen.is_leader = is_leader;
+        if became_leader {
+            self.on_leader(member, raft);
+        }
+        if last != before {
+            let is_longer = raft.term_at(before.index) == Some(before.term);
+            self.check_starts(member, raft, if is_longer { before.index.value() } else { 0 });
+        }
+        if commit_before < commit {
+            changes.committed = self.on_commit(member, raft, commit_before);
+        }
+        changes
+    }
+
+    /// Election safety and leader completeness.
+    fn on_leader(&mut self, member: usize, raft: &Raft) {
+        let (name, term) = (member + 1, raft.term());
+        let leader = *self.leaders.entry(term).or_insert(member);
+        demand!(
+            leader == member,
+            ElectionSafety,
+            "members {} and {name} both lead term {term}",
+            leader + 1
+        );
+        let commit = self.commit();
+        demand!(
+            commit <= raft.last().index,
+            LeaderCompleteness,
+            "member {name} leads term {term} with a log up to {}; {commit} is committed",
+            raft.last()
+        );
+        for (at, committed) in (1..).zip(&self.committed) {
+            let held = raft.term_at(Index::new(at));
+            demand!(
+                held == Some(*committed),
+                LeaderCompleteness,
+                "member {name} leads term {term} with an entry of term {held:?} at {at}; one of \
+                 term {committed} is committed there"
+            );
+        }
+    }
+
+    /// Log matching: the entries of a term are one leader's, in a row, so in every log that has
+    /// some of them they begin at the same place behind an entry of the same term.
+    fn check_starts(&mut self, member: usize, raft: &Raft, checked: u64) {
+        let starts = raft.term_starts();
+        for at in (0..starts.len()).rev() {
+            let start = starts[at];
+            let before = at.checked_sub(1).map_or(Term::ZERO, |at| starts[at].term);
+            let known = *self.starts.entry(start.term).or_insert((start.index, before));
+            demand!(
+                known == (start.index, before),
+                LogMatching,
+                "in the log of member {} the entries of term {} begin at {} after term {before}; \
+                 elsewhere they begin at {} after term {}",
+                member + 1,
+                start.term,
+                start.index,
+                known.0,
+                known.1
+            );
+            if start.index.value() <= checked {
+                break;
+            }
+        }
+    }
+
+    /// State machine safety as far as terms tell, and durability.
+    fn on_commit(&mut self, member: usize, raft: &Raft, from: Index) -> bool {
+        let name = member + 1;
+        let commit = raft.commit();
+        let known = self.commit();
+        let mut index = from;
+        while index < commit {
+            index = index.next();
+            let term = raft.term_at(index).unwrap_or_default();
+            let place = usize::try_from(index.value() - 1).expect("indexes are small here");
+            match self.committed.get(place) {
+                Some(committed) => demand!(
+                    *committed == term,
+                    StateMachineSafety,
+                    "member {name} takes an entry of term {term} at {index} for committed; one of \
+                     term {committed} is"
+                ),
+                None => self.committed.push(term),
+            }
+        }
+        known < commit
+    }
+
+    /// Whether the entry at `index` is durable at a member, as far as that is known.
+    pub(crate) fn holds(&self, member: usize, index: Index) -> bool {
+        let last = self.seen[member].durable.last;
+        let place = usize::try_from(index.value()).expect("indexes are small here");
+        let term = place.checked_sub(1).and_then(|place| self.committed.get(place));
+        index <= last.index && term.is_none_or(|term| *term <= last.term)
+    }
+
+    /// What was just committed must be durable on a majority of the voters.
+    pub(crate) fn check_durable(&self, marks: &mut Marks) {
+        let commit = self.commit();
+        let holders = (0..self.seen.len()).filter(|member| self.holds(*member, commit)).count();
+        demand!(
+            holders * 2 > self.seen.len(),
+            Durability,
+            "entry {commit} is committed, but durable on {holders} of {} members only",
+            self.seen.len()
+        );
+        let leader = self.seen.iter().position(|seen| seen.is_leader);
+        if leader.is_some_and(|leader| !self.holds(leader, commit)) {
+            marks.hit(Mark::CommittedByOthers);
+        }
+    }
+}
+
+/// What an event changed for the cluster.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Changes {
+    /// More is committed than anybody knew before.
+    pub(crate) committed: bool,
+}
