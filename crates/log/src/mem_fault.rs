@@ -162,7 +162,8 @@ impl Faults {
     }
 
     /// Takes note of a write that goes well, of so many bytes at `offset` of a file of `length`
-    /// bytes, and says where it goes: `None` if it is lost.
+    /// bytes, and says where it goes: `None` if it is lost. Of the faults that are due, the first
+    /// that was set comes first; the others wait for the next write.
     pub(crate) fn place_of(&mut self, offset: usize, bytes: usize, length: usize) -> Option<usize> {
         let mut due = None;
         for (at, (skip, _)) in self.lies.iter_mut().enumerate() {
@@ -203,7 +204,7 @@ fn astray(by: u64, offset: usize, bytes: usize, length: usize) -> Option<usize> 
     let last = length.checked_sub(within + bytes)? / SECTOR_BYTES;
     let right = offset / SECTOR_BYTES;
     let places = last + 1;
-    let further = by.div_ceil(wide(SECTOR_BYTES)).max(1);
+    let further = by.div_ceil(wide(SECTOR_BYTES));
     let wrong = (right + narrow(further % wide(places))) % places;
     let wrong = if wrong == right { (right + 1) % places } else { wrong };
     (wrong != right).then_some(wrong * SECTOR_BYTES + within)

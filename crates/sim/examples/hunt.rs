@@ -98,8 +98,9 @@ fn parse() -> Result<Arguments, String> {
         let mut value = || words.next().ok_or_else(|| format!("{word} needs a value"));
         match word.as_str() {
             "--profile" => {
-                arguments.profile =
-                    value()?.parse().map_err(|error: quorate_sim::UnknownProfile| error.to_string())?;
+                arguments.profile = value()?
+                    .parse()
+                    .map_err(|error: quorate_sim::UnknownProfile| error.to_string())?;
             }
             "--first" => arguments.first = number(&value()?)?,
             "--seeds" => arguments.seeds = number(&value()?)?,

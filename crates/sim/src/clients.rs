@@ -132,11 +132,8 @@ impl Clients {
             74..80 => Request::Delete { first: key, end: key + 1 },
             80..82 => Request::Delete { first, end },
             82..99 => {
-                let expected = if random.chance(MILLION / 20) {
-                    0
-                } else {
-                    self.modified[usize::from(key)]
-                };
+                let expected =
+                    if random.chance(MILLION / 20) { 0 } else { self.modified[usize::from(key)] };
                 let also = (random.below(3) == 0 && other != key).then_some(other);
                 Request::Swap { key, expected, value, also }
             }

@@ -148,8 +148,11 @@ impl Draw {
     fn fault(&mut self, kind: Kind, at: Time, random: &mut Random) {
         let election = self.settings.election_timeout;
         let member = 1 + random.place(self.settings.members);
-        let victim =
-            if self.victims.is_empty() { 0 } else { self.victims[random.place(self.victims.len())] };
+        let victim = if self.victims.is_empty() {
+            0
+        } else {
+            self.victims[random.place(self.victims.len())]
+        };
         let lasting = random.magnitude(election / 4, 20 * election);
         let salt = u32::try_from(random.below(1 << 32)).expect("32 bits");
         let what = match kind {
@@ -187,9 +190,7 @@ impl Draw {
             Kind::DiskFull => {
                 What::DiskFull { member, left: random.magnitude(1, 100_000), lasting }
             }
-            Kind::SlowDisk => {
-                What::SlowDisk { member, factor: random.magnitude(2, 200), lasting }
-            }
+            Kind::SlowDisk => What::SlowDisk { member, factor: random.magnitude(2, 200), lasting },
             Kind::StalledDisk => What::SlowDisk { member, factor: 0, lasting },
             Kind::ClockJump => {
                 let by = random.magnitude(1000, YEAR.unsigned_abs()).cast_signed();

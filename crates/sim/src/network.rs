@@ -55,11 +55,12 @@ pub(crate) struct Arrival {
 }
 
 /// What becomes of a message besides its arrival.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) enum Fate {
+    /// What arrives of it arrives as it was sent.
     Sent,
-    /// The receiver refuses what it gets, and the connection breaks.
-    Damaged,
+    /// Some of its bits flip on the way.
+    Damaged(PeerMessage),
 }
 
 impl Network {
@@ -169,7 +170,7 @@ impl Network {
             return Fate::Sent;
         }
         if self.random.chance(self.rates.damage) {
-            return Fate::Damaged;
+            return Fate::Damaged(message);
         }
         if self.random.chance(self.rates.duplicate) {
             marks.hit(Mark::Doubled);

@@ -1,34 +1,26 @@
-//! The life of a process: it starts, does what it is given, and dies.
+//! The life of a process: it starts, is stopped, dies, and what the others notice of it.
 //!
-//! A process may die between any two steps of its work: after an input and before its effects are
-//! taken, between two messages, in the middle of a write to the disk.
+//! A crash may come in the middle of a write to the disk, and leaves of it what a disk may leave.
 
 use std::rc::Rc;
 
-use quorate_log::{Choices, Log, MemDisk, Note, OpenError, SyncFailure};
-use quorate_raft::{
-    CampaignCause, EntryId, Event as CoreEvent, IgnoreReason, Index, Message, ProbeCause, Refusal,
-    StepDownCause, Verdict, invariants,
-};
-use quorate_replica::{Body, Effects, PeerMessage, Replica};
+use quorate_log::{Choices, Note, OpenError};
+use quorate_replica::Replica;
 
-use crate::history::{Request, Response};
-use crate::machine::{Machine, Reply};
+use crate::machine::Machine;
 use crate::marks::Mark;
-use crate::member::{Crash, Fitness, Job, id, setup};
-use crate::network::{Fate, place};
+use crate::member::{Crash, Fitness, Job, setup};
 use crate::queue::Time;
 use crate::random::mix;
-use crate::translate;
-use crate::violation::{Checker, demand, violated};
+use crate::violation::demand;
 use crate::watch::Durable;
 use crate::world::{Event, World};
 
 /// After how long a job tries again on a full disk, and a process that could not start.
-const RETRY: Time = 200_000;
+pub(crate) const RETRY: Time = 200_000;
 
 /// After how long a process that died of its disk is started again.
-const RESTART: Time = 500_000;
+pub(crate) const RESTART: Time = 500_000;
 
 impl World {
     /// A process starts, if the member can have one.
@@ -166,181 +158,6 @@ impl World {
         }
     }
 
-    /// A step of a member's work: true if it dies here.
-    fn dies(&mut self, member: usize) -> bool {
-        let Some(crash) = &mut self.members[member].crash_in else { return false };
-        if let Some(left) = crash.steps.checked_sub(1) {
-            crash.steps = left;
-            return false;
-        }
-        let crash = *crash;
-        self.marks.hit(Mark::CrashedMidSteps);
-        self.crash(member, crash);
-        true
-    }
-
-    /// Carries out what follows from what a member was given.
-    pub(crate) fn settle(&mut self, member: usize) {
-        if self.dies(member) {
-            return;
-        }
-        let local = self.local(member);
-        let Some(replica) = &mut self.members[member].replica else { return };
-        let effects = match replica.effects(local) {
-            Ok(effects) => effects,
-            Err(fatal) => return self.on_fatal(member, &fatal.to_string()),
-        };
-        self.check(member, &effects.events);
-        let Effects { messages, job, replies, reads, events: _, more } = effects;
-        if let Some(job) = job {
-            self.begin_job(member, job);
-        }
-        for message in messages {
-            if self.dies(member) {
-                return;
-            }
-            self.send(member, message);
-        }
-        for peer in 0..self.members.len() {
-            if peer != member && !self.replicate(member, peer) {
-                return;
-            }
-        }
-        for (sequence, reply) in replies {
-            if self.dies(member) {
-                return;
-            }
-            self.reply(member, sequence, reply);
-        }
-        if let Some(ticket) = reads {
-            self.serve_reads(member, ticket);
-        }
-        if more {
-            let life = self.members[member].life;
-            self.queue.push(self.now, Event::Continue { member, life });
-        }
-        self.set_timer(member);
-    }
-
-    /// Sends a peer what it has room for; false if the member died.
-    fn replicate(&mut self, member: usize, peer: usize) -> bool {
-        loop {
-            let local = self.local(member);
-            let Some(replica) = &mut self.members[member].replica else { return false };
-            if !replica.raft().is_leader() {
-                return true;
-            }
-            match replica.pull(local, id(peer)) {
-                Ok(Some(message)) => {
-                    if self.dies(member) {
-                        return false;
-                    }
-                    self.send(member, message);
-                }
-                Ok(None) => return true,
-                Err(fatal) => {
-                    self.on_fatal(member, &fatal.to_string());
-                    return false;
-                }
-            }
-        }
-    }
-
-    fn send(&mut self, member: usize, message: PeerMessage) {
-        self.look_at_message(member, &message);
-        let to = place(message.to.value());
-        let (from_id, now) = (member, self.now);
-        let life = self.members[to].life;
-        let mut arrivals = std::mem::take(&mut self.arrivals);
-        let fate = self.network.send(now, message, life, &mut self.marks, &mut arrivals);
-        for arrival in arrivals.drain(..) {
-            let (message, connection) = (arrival.message, arrival.connection);
-            self.queue.push(arrival.at, Event::Arrive { message, connection });
-        }
-        self.arrivals = arrivals;
-        if fate == Fate::Damaged {
-            self.marks.hit(Mark::DamageRefused);
-            self.reset(from_id, to);
-        }
-    }
-
-    /// What a message says about the promises of its sender.
-    fn look_at_message(&mut self, member: usize, message: &PeerMessage) {
-        match &message.body {
-            Body::Raft(Message::Vote { .. }) => {
-                self.watch.on_vote(member, message.term, message.from.value());
-            }
-            Body::Raft(Message::VoteReply { granted: Verdict::Granted }) => {
-                self.watch.on_vote(member, message.term, message.to.value());
-            }
-            Body::Proposals(_) => self.marks.hit(Mark::Forwarded),
-            Body::ProposalsRefused { .. } => self.marks.hit(Mark::ForwardGap),
-            Body::ProposalsUnwelcome => self.marks.hit(Mark::Unwelcome),
-            Body::Raft(_) | Body::Append(_) => {}
-        }
-    }
-
-    /// A member's disk gets something to do.
-    fn begin_job(&mut self, member: usize, job: quorate_log::SyncJob<MemDisk>) {
-        let latency = self.schedule.settings.disk;
-        let here = &mut self.members[member];
-        let replica = here.replica.as_ref().expect("a job comes from a process");
-        let covers =
-            Durable { last: replica.log().last(), hard_state: replica.log().hard_state() };
-        demand!(here.job.is_none(), Assertion, "member {} has two jobs", member + 1);
-        here.jobs += 1;
-        let number = here.jobs;
-        here.job = Some(Job { job, number, covers });
-        let usual = latency / 2 + self.random.exponential(latency / 2);
-        let at = match here.disk_factor {
-            0 => here.disk_until.max(self.now) + usual,
-            factor => self.now + usual * factor,
-        };
-        self.queue.push(at, Event::Synced { member, number });
-    }
-
-    /// A member's disk is done.
-    pub(crate) fn on_synced(&mut self, member: usize, number: u64) {
-        let local = self.local(member);
-        let here = &mut self.members[member];
-        let Some(Job { job, number, covers }) = here.job.take_if(|job| job.number == number) else {
-            return;
-        };
-        match job.run() {
-            Ok(synced) => {
-                self.on_durable(member, covers);
-                let Some(replica) = &mut self.members[member].replica else { return };
-                replica.synced(local, synced);
-                self.settle(member);
-            }
-            Err(SyncFailure::Full { job, .. }) => {
-                self.marks.hit(Mark::JobFull);
-                here.job = Some(Job { job: *job, number, covers });
-                self.queue.push(self.now + RETRY, Event::Synced { member, number });
-            }
-            Err(SyncFailure::Failed { file, error }) => {
-                self.marks.hit(Mark::SyncFailed);
-                self.trace.say(format_args!(" failed: {file}: {error}"));
-                self.die(member, RESTART);
-            }
-        }
-    }
-
-    /// What a job covered is durable, as far as the log still has it.
-    fn on_durable(&mut self, member: usize, covers: Durable) {
-        let Some(replica) = &self.members[member].replica else { return };
-        let held = replica.raft().term_at(covers.last.index);
-        demand!(
-            held == Some(covers.last.term),
-            LogMatching,
-            "member {} has synced {}, and holds an entry of term {held:?} there without having \
-             truncated",
-            member + 1,
-            covers.last
-        );
-        self.watch.on_synced(member, covers);
-    }
-
     /// A process stops by itself: its disk keeps what the operating system has of it.
     pub(crate) fn die(&mut self, member: usize, down: Time) {
         self.on_leaving(member);
@@ -350,19 +167,6 @@ impl World {
             self.members[member].disk.recover();
         }
         self.after_death(member, down);
-    }
-
-    fn on_fatal(&mut self, member: usize, reason: &str) {
-        let fitness = self.members[member].fitness;
-        demand!(
-            fitness != Fitness::Sound || reason.contains("input/output"),
-            Durability,
-            "member {} stopped, though its disk keeps what it is told to: {reason}",
-            member + 1
-        );
-        self.marks.hit(Mark::ReadDamaged);
-        self.trace.say(format_args!(" stopped: {reason}"));
-        self.die(member, RESTART);
     }
 
     /// A crash, of the process or of the whole machine.
@@ -463,213 +267,4 @@ impl World {
         self.members[member].forget();
         self.after_death(member, down);
     }
-
-    /// The checkers that look at every event, and the marks that its reasons tell.
-    fn check(&mut self, member: usize, events: &[CoreEvent]) {
-        for event in events {
-            self.on_core_event(member, event);
-        }
-        let Some(replica) = &self.members[member].replica else { return };
-        let (raft, applied) = (replica.raft(), replica.applied().index);
-        let changes = self.watch.on_event(member, raft, applied);
-        invariants::check_state(raft);
-        if changes.committed {
-            self.watch.check_durable(&mut self.marks);
-        }
-        if !self.watch.holds(member, applied) {
-            self.marks.hit(Mark::AppliedUnsynced);
-        }
-    }
-
-    fn on_core_event(&mut self, member: usize, event: &CoreEvent) {
-        if self.trace.is_spoken() {
-            self.trace.say(format_args!(" {event:?}"));
-        }
-        if let CoreEvent::Truncated { first, .. } = event {
-            self.on_truncated(member, *first);
-        }
-        if let CoreEvent::SteppedDown { .. } = event {
-            self.on_deposed(member);
-        }
-        if let CoreEvent::BecameLeader { .. } = event
-            && self.members.iter().filter(|member| member.is_leader()).count() > 1
-        {
-            self.marks.hit(Mark::TwoLeaders);
-        }
-        if let Some(mark) = mark_of(event) {
-            self.marks.hit(mark);
-        }
-    }
-
-    fn on_truncated(&mut self, member: usize, first: Index) {
-        let Some(replica) = &self.members[member].replica else { return };
-        let kept = first.previous();
-        if first <= self.watch.seen[member].durable.last.index {
-            self.marks.hit(Mark::TruncatedDurable);
-        }
-        // By now something else stands at `first`; what was kept has its term still.
-        let kept = EntryId::new(replica.raft().term_at(kept).unwrap_or_default(), kept);
-        self.watch.on_truncated(member, kept);
-        if let Some(job) = &mut self.members[member].job
-            && kept.index < job.covers.last.index
-        {
-            job.covers.last = kept;
-        }
-    }
-
-    fn on_deposed(&mut self, member: usize) {
-        let here = &self.members[member];
-        if !here.readers.is_empty() {
-            self.marks.hit(Mark::DeposedWithReads);
-        }
-        if self.watch.commit() < here.replica.as_ref().map_or(Index::ZERO, |r| r.raft().last().index)
-        {
-            self.marks.hit(Mark::DeposedWithProposals);
-        }
-    }
-
-    /// A proposal of this member was applied: its client hears of it.
-    fn reply(&mut self, member: usize, sequence: u64, reply: Reply) {
-        let Reply { operation, reply } = reply;
-        let operation = usize::try_from(operation).expect("operations are few");
-        let proposed = self.clients.open(operation).proposed;
-        let life = self.members[member].life;
-        demand!(
-            proposed == Some((member, life, sequence)),
-            AtMostOnce,
-            "member {} answers operation {operation} as proposal {sequence}; it was proposed as \
-             {proposed:?} (member, life, sequence)",
-            member + 1
-        );
-        // Answered once: a second answer would not find it.
-        self.clients.open(operation).proposed = None;
-        match translate::of_reply(reply) {
-            Ok(response) => self.answer(operation, response),
-            Err(what) => violated(Checker::Linearizability, what),
-        }
-    }
-
-    /// An answer goes on its way.
-    pub(crate) fn answer(&mut self, operation: usize, response: Response) {
-        self.mark_response(operation, &response);
-        let at = self.now + self.network.latency();
-        self.queue.push(at, Event::Answer { operation, response });
-    }
-
-    fn mark_response(&mut self, operation: usize, response: &Response) {
-        let mark = match (self.clients.request_of(operation), response) {
-            (_, Response::Compacted) => Mark::AnsweredCompacted,
-            (_, Response::FutureRevision) => Mark::AnsweredFuture,
-            (_, Response::Swap { succeeded: true, .. }) => Mark::Swapped,
-            (_, Response::Swap { succeeded: false, .. }) => Mark::SwapFailed,
-            (_, Response::Delete { deleted, .. }) if deleted.is_empty() => Mark::DeletedNothing,
-            (Request::Range { at: Some(_), .. }, _) => Mark::ReadHistory,
-            (Request::Range { serializable: true, .. }, Response::Range { revision, .. })
-                if *revision < self.clients.revision() =>
-            {
-                Mark::ReadStale
-            }
-            _ => return,
-        };
-        self.marks.hit(mark);
-    }
-
-    /// The costly checkers look at a member, now and then.
-    pub(crate) fn look(&mut self, member: usize) {
-        self.check_disk(member);
-        self.queue.push(self.now + 20_000_000, Event::Look { member });
-    }
-
-    /// What lies on a member's disk is what it has in memory.
-    pub(crate) fn check_disk(&self, member: usize) {
-        let here = &self.members[member];
-        let Some(replica) = &here.replica else { return };
-        let log = replica.log();
-        if here.fitness != Fitness::Sound || here.job.is_some() || log.appended() != log.durable() {
-            return;
-        }
-        let setup = setup(&self.schedule.settings, 0, member, 0);
-        // The worst crash: all that was not synced is gone.
-        let disk = here.disk.crash(&mut Choices::first());
-        let (found, recovered) = match Log::open(disk, setup.identity, setup.log) {
-            Ok(opened) => opened,
-            Err(error) => violated(
-                Checker::DiskEqualsMemory,
-                format!("the log of member {} does not open: {error}", member + 1),
-            ),
-        };
-        let raft = replica.raft();
-        let starts: Vec<EntryId> = starts_of(&recovered.runs);
-        demand!(
-            recovered.hard_state == log.hard_state()
-                && found.last() == raft.last()
-                && starts == raft.term_starts(),
-            DiskEqualsMemory,
-            "member {} has {:?} and a log up to {} on its disk, and {:?} and {} in memory",
-            member + 1,
-            recovered.hard_state,
-            found.last(),
-            log.hard_state(),
-            raft.last()
-        );
-    }
-}
-
-fn starts_of(runs: &[quorate_raft::Run]) -> Vec<EntryId> {
-    let mut next = Index::new(1);
-    let mut starts: Vec<EntryId> = Vec::new();
-    for run in runs {
-        if starts.last().is_none_or(|start| start.term < run.term) {
-            starts.push(EntryId::new(run.term, next));
-        }
-        next = next.plus(run.count);
-    }
-    starts
-}
-
-/// The mark that an event of the core stands for.
-fn mark_of(event: &CoreEvent) -> Option<Mark> {
-    Some(match event {
-        CoreEvent::BecameLeader { .. } => Mark::Elected,
-        CoreEvent::BecamePreCandidate { cause, .. } => match cause {
-            CampaignCause::NoLeader => Mark::AskedWithoutLeader,
-            CampaignCause::LeaderSilent { .. } => Mark::AskedSilent,
-            CampaignCause::LeaderDisconnected { .. } => Mark::AskedDisconnected,
-        },
-        CoreEvent::BecameCandidate { .. } => Mark::Candidate,
-        CoreEvent::TermRaised { .. } => Mark::TermRaised,
-        CoreEvent::SteppedDown { cause, .. } => match cause {
-            StepDownCause::HigherTerm { .. } => Mark::DeposedByTerm,
-            StepDownCause::QuorumLost => Mark::DeposedByQuorum,
-        },
-        CoreEvent::VoteGranted { .. } => Mark::VoteGranted,
-        CoreEvent::VoteRefused { reason, .. } => match reason {
-            Refusal::LeaderAlive { .. } => Mark::VoteLeaderAlive,
-            Refusal::VotedFor { .. } => Mark::VoteTaken,
-            Refusal::LogBehind { .. } => Mark::VoteLogBehind,
-            Refusal::TermBehind { .. } => return None,
-        },
-        CoreEvent::PreVoteGranted { .. } => Mark::PreVoteGranted,
-        CoreEvent::PreVoteRefused { reason, .. } => match reason {
-            Refusal::LeaderAlive { .. } => Mark::PreVoteLeaderAlive,
-            Refusal::LogBehind { .. } => Mark::PreVoteLogBehind,
-            Refusal::TermBehind { .. } => Mark::PreVoteTermBehind,
-            Refusal::VotedFor { .. } => return None,
-        },
-        CoreEvent::Truncated { .. } => Mark::Truncated,
-        CoreEvent::AppendRefused { .. } => Mark::AppendRefused,
-        CoreEvent::PeerProbed { cause, .. } => match cause {
-            ProbeCause::Rejected { .. } => Mark::ProbedRejected,
-            ProbeCause::NoProgress => Mark::ProbedNoProgress,
-            ProbeCause::Connection => Mark::ProbedConnection,
-        },
-        CoreEvent::PeerReplicates { .. } => Mark::Replicates,
-        CoreEvent::MessageIgnored { reason, .. } => match reason {
-            IgnoreReason::LowerTerm { .. } => Mark::IgnoredLowerTerm,
-            IgnoreReason::Stale => Mark::IgnoredStale,
-            IgnoreReason::Role => Mark::IgnoredRole,
-            IgnoreReason::NotAMember => return None,
-        },
-        CoreEvent::BecameFollower { .. } | CoreEvent::PeerMisbehaved { .. } => return None,
-    })
 }

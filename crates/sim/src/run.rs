@@ -58,11 +58,7 @@ pub fn run(schedule: &Schedule) -> Outcome {
 /// Runs a schedule; writes one line for each event to `lines`, and keeps the hash after every
 /// `every` events unless that is 0.
 #[must_use]
-pub fn run_traced(
-    schedule: &Schedule,
-    lines: Option<Box<dyn io::Write>>,
-    every: u64,
-) -> Outcome {
+pub fn run_traced(schedule: &Schedule, lines: Option<Box<dyn io::Write>>, every: u64) -> Outcome {
     listen();
     IS_RUNNING.set(true);
     let mut world = World::new(schedule.clone(), lines, every);
@@ -118,9 +114,11 @@ pub fn record(schedule: &Schedule) -> (Schedule, Outcome) {
 /// Between which events a run parted from what its schedule remembers: none if it did not.
 #[must_use]
 pub fn parted(recording: &Recording, hashes: &[u64], events: u64) -> Option<(u64, u64)> {
-    let same = recording.hashes.iter().zip(hashes).take_while(|(known, hash)| {
-        u64::from_str_radix(known, 16) == Ok(**hash)
-    });
+    let same = recording
+        .hashes
+        .iter()
+        .zip(hashes)
+        .take_while(|(known, hash)| u64::from_str_radix(known, 16) == Ok(**hash));
     let count = u64::try_from(same.count()).expect("hashes are few");
     let from = count * recording.every;
     let known = u64::try_from(recording.hashes.len()).expect("hashes are few");

@@ -5,18 +5,16 @@
 //! one, so that shrinking can take them out; what happens to single messages is given by rates and
 //! the seed.
 
-use std::fmt::Write;
-
 use serde::{Deserialize, Serialize};
 
 use crate::queue::Time;
 use crate::random::MILLION;
 
 /// The version of the format. Raised when an old file would mean another run.
-pub const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 1;
 
 /// The most members that a run may have.
-pub const MEMBERS_MAX: usize = 7;
+pub(crate) const MEMBERS_MAX: usize = 7;
 
 /// The most clients that a run may have.
 const CLIENTS_MAX: usize = 64;
@@ -301,8 +299,7 @@ impl Schedule {
         struct Head {
             version: i64,
         }
-        let damaged =
-            |error: toml::de::Error| ScheduleError::Damaged(one_line(&error.to_string()));
+        let damaged = |error: toml::de::Error| ScheduleError::Damaged(one_line(&error.to_string()));
         let head: Head = toml::from_str(text).map_err(damaged)?;
         if head.version != i64::from(VERSION) {
             return Err(ScheduleError::Version { found: head.version });
@@ -322,8 +319,7 @@ impl Schedule {
             "# A run of the simulator. To run it: quorate sim play FILE. Times are microseconds.\n",
         );
         let body = toml::to_string(self).expect("a schedule is made of numbers and texts");
-        // Writing to a string cannot fail.
-        drop(text.write_str(&body));
+        text.push_str(&body);
         text
     }
 

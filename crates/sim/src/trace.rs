@@ -44,19 +44,15 @@ impl Trace {
         if self.lines.is_some() {
             let (seconds, micros) = (now / 1_000_000, now % 1_000_000);
             self.line.clear();
-            // Writing to a string cannot fail.
-            drop(write!(
-                self.line,
-                "{seconds:>5}.{micros:06} {:>8} {who:<4} {what}",
-                self.events
-            ));
+            let line = format_args!("{seconds:>5}.{micros:06} {:>8} {who:<4} {what}", self.events);
+            self.line.write_fmt(line).expect("a string takes everything");
         }
     }
 
     /// What became of it.
     pub(crate) fn say(&mut self, what: Arguments<'_>) {
         if self.lines.is_some() {
-            drop(self.line.write_fmt(what));
+            self.line.write_fmt(what).expect("a string takes everything");
         }
     }
 

@@ -46,7 +46,11 @@ pub(crate) fn to_command(request: &Request, value_bytes: usize) -> Option<Comman
                 .collect();
             let range = RangeRequest { key: key_bytes(key), ..Default::default() };
             let failure = RequestOp { request: Some(request_op::Request::RequestRange(range)) };
-            Some(Command::Txn(TxnRequest { compare: vec![compare], success, failure: vec![failure] }))
+            Some(Command::Txn(TxnRequest {
+                compare: vec![compare],
+                success,
+                failure: vec![failure],
+            }))
         }
         Request::Compact { revision } => {
             Some(Command::Compact(CompactionRequest { revision, physical: false }))

@@ -59,11 +59,6 @@ impl Watch {
         Index::new(u64::try_from(self.committed.len()).expect("lengths fit"))
     }
 
-    /// The highest term that anybody had.
-    pub(crate) fn term(&self) -> Term {
-        self.seen.iter().map(|seen| seen.term).max().unwrap_or_default()
-    }
-
     /// A member started: its log must hold what was durable.
     pub(crate) fn on_start(&mut self, member: usize, raft: &Raft) {
         let durable = self.seen[member].durable;
@@ -92,7 +87,8 @@ impl Watch {
         );
         self.check_starts(member, raft, 0);
         // A life begins without knowing what is committed.
-        self.seen[member] = Seen { term: raft.term(), last: raft.last(), durable, ..Seen::default() };
+        self.seen[member] =
+            Seen { term: raft.term(), last: raft.last(), durable, ..Seen::default() };
     }
 
     /// A job succeeded that covered what was appended up to then.

@@ -28,7 +28,7 @@ use crate::watch::Watch;
 const MOMENT_EVENTS_MAX: u64 = 200_000;
 
 /// How often the costly checkers look, in simulated time.
-const LOOK_INTERVAL: Time = 20_000_000;
+pub(crate) const LOOK_INTERVAL: Time = 20_000_000;
 
 /// See the module.
 #[derive(Debug)]

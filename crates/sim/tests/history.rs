@@ -52,7 +52,8 @@ fn prefixes_of_true_histories_are_accepted() {
 
 #[test]
 fn long_true_histories_are_accepted() {
-    let plan = Plan { operations: 10_000, clients: 12, keys: 200, kinds: Kinds::All };
+    let plan =
+        Plan { operations: 10_000, clients: 12, keys: 200, compactions: 8, kinds: Kinds::All };
     let truth = Truth::new(&plan, &mut Random(1));
     assert_eq!(by_revision(&truth.operations), Ok(()));
 }
@@ -91,7 +92,7 @@ fn planted_anomalies_are_found() {
     assert!(LIES.len() >= 25, "so there were at least 500");
 }
 
-/// What is accepted by revision is always found linearizable. Both agree exactly where nothing is
+/// What is accepted by revision is always found linearizable. Both agree exactly where no write is
 /// unknown and no read is serializable. Elsewhere only the check by revision refuses some: it
 /// believes the log, so that an unknown write which was certainly done, or certainly never, cannot
 /// stand in for another or come at another place; and it reads what serializable reads were told.
@@ -108,7 +109,9 @@ fn both_checkers_agree_on_random_lies() {
             mutate(&mut lie, &truth, &mut random);
         }
         let is_certain = lie.iter().all(|operation| {
-            !matches!(operation.outcome, Outcome::Unknown { .. }) && !is_serializable(operation)
+            let is_compaction = matches!(operation.request, Request::Compact { .. });
+            let is_unknown = matches!(operation.outcome, Outcome::Unknown { .. });
+            (is_compaction || !is_unknown) && !is_serializable(operation)
         });
         let text = || format!("seed {seed}: {:?} {}", by_revision(&lie), Shown(&lie));
         match (by_revision(&lie), search(&lie, BUDGET)) {
@@ -317,12 +320,14 @@ struct Plan {
     clients: usize,
     operations: usize,
     keys: Key,
+    /// Of a hundred.
+    compactions: u64,
     kinds: Kinds,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kinds {
-    /// Nothing remains unknown, and no read is serializable.
+    /// Nothing remains unknown but compactions, and no read is serializable.
     Certain,
     All,
 }
@@ -333,6 +338,7 @@ impl Plan {
             clients: 2 + random.index(5),
             operations: 8 + random.index(28),
             keys: 2 + random.key(4),
+            compactions: if random.percent(30) { 40 } else { 8 },
             kinds: Kinds::All,
         }
     }
@@ -425,8 +431,15 @@ impl Cluster {
             self.operations[operation].outcome = Outcome::Unknown { effect: made(&response) };
         }
         let at = random.index(self.clients.len());
-        let gives_up = plan.kinds == Kinds::All && random.percent(8);
         let client = std::mem::replace(&mut self.clients[at], Client::Idle);
+        let gives_up = match client {
+            Client::Idle => false,
+            Client::Waits(operation) | Client::Hears(operation, _) => {
+                let request = &self.operations[operation].request;
+                let may_be_unknown = matches!(request, Request::Compact { .. });
+                (plan.kinds == Kinds::All || may_be_unknown) && random.percent(8)
+            }
+        };
         self.clients[at] = match client {
             Client::Idle if self.operations.len() < plan.operations => {
                 self.invoke(at, plan, random)
@@ -466,11 +479,15 @@ impl Cluster {
         let key = random.key(plan.keys);
         let value = u64::try_from(self.operations.len()).unwrap() + 100;
         let (first, end) = (key, key + 1 + random.key(3));
-        match random.below(100) {
+        if random.percent(plan.compactions) {
+            let revision = random.between((revision - 6).max(-1), revision + 1);
+            return Request::Compact { revision };
+        }
+        match random.below(92) {
             0..25 => Request::Put { key, value },
             25..45 => Request::Range { first, end, at: None, serializable: false },
             45..57 => {
-                let at = Some(random.between(1, revision + 1));
+                let at = Some(random.between((revision - 8).max(1), revision + 1));
                 let serializable = plan.kinds == Kinds::All && random.percent(20);
                 Request::Range { first, end, at, serializable }
             }
@@ -479,17 +496,13 @@ impl Cluster {
                 Request::Range { first, end, at: None, serializable }
             }
             65..78 => Request::Delete { first, end },
-            78..92 => {
+            _ => {
                 let now = self.behind.read(key, key + 1, None);
                 let now = pairs_of(&now).first().map_or(0, |pair| pair.modified);
                 let expected = if random.percent(60) { now } else { random.between(0, revision) };
                 let also = random.percent(40).then(|| (key + 1 + random.key(2)) % (plan.keys + 3));
                 let also = also.filter(|&also| also != key);
                 Request::Swap { key, expected, value, also }
-            }
-            _ => {
-                let revision = random.between((revision - 6).max(-1), revision + 1);
-                Request::Compact { revision }
             }
         }
     }
@@ -552,9 +565,11 @@ fn made(response: &Response) -> Option<i64> {
 struct Lie {
     what: &'static str,
     seen_by: SeenBy,
-    /// `None` if the history has no place for it.
-    plant: fn(&mut [Operation], &Truth, &mut Random) -> Option<()>,
+    plant: Plant,
 }
+
+/// `None` if the history has no place for it.
+type Plant = fn(&mut [Operation], &Truth, &mut Random) -> Option<()>;
 
 #[derive(PartialEq, Eq)]
 enum SeenBy {
@@ -565,40 +580,48 @@ enum SeenBy {
     RevisionAlone,
 }
 
+const fn lie(what: &'static str, plant: Plant) -> Lie {
+    Lie { what, seen_by: SeenBy::Both, plant }
+}
+
+const fn hidden(what: &'static str, plant: Plant) -> Lie {
+    Lie { what, seen_by: SeenBy::RevisionAlone, plant }
+}
+
 const LIES: &[Lie] = &[
-    Lie { what: "a read is older than a write", seen_by: SeenBy::Both, plant: stale_read },
-    Lie { what: "a read goes back behind a read", seen_by: SeenBy::Both, plant: read_back },
-    Lie { what: "a read sees the future", seen_by: SeenBy::Both, plant: read_ahead },
-    Lie { what: "a read misses a key", seen_by: SeenBy::Both, plant: missed_key },
-    Lie { what: "a key is listed twice", seen_by: SeenBy::Both, plant: key_twice },
-    Lie { what: "a value nobody put", seen_by: SeenBy::Both, plant: unknown_value },
-    Lie { what: "a version goes on after a delete", seen_by: SeenBy::Both, plant: version_goes_on },
-    Lie { what: "a write is lost", seen_by: SeenBy::Both, plant: lost_write },
-    Lie { what: "a write is applied twice", seen_by: SeenBy::Both, plant: write_twice },
-    Lie { what: "a refused write is done", seen_by: SeenBy::Both, plant: refused_write },
-    Lie { what: "two writes at one revision", seen_by: SeenBy::Both, plant: one_revision },
-    Lie { what: "a wrong previous pair", seen_by: SeenBy::Both, plant: wrong_previous },
-    Lie { what: "a swap sees its own write", seen_by: SeenBy::Both, plant: swap_sees_itself },
-    Lie { what: "a swap succeeds wrongly", seen_by: SeenBy::Both, plant: swap_succeeds },
-    Lie { what: "a swap fails wrongly", seen_by: SeenBy::Both, plant: swap_fails },
-    Lie { what: "a delete lists too much", seen_by: SeenBy::Both, plant: deleted_too_much },
-    Lie { what: "a delete lists too little", seen_by: SeenBy::Both, plant: deleted_too_little },
-    Lie { what: "a delete finds nothing", seen_by: SeenBy::Both, plant: deleted_nothing },
-    Lie { what: "a wrong state of old", seen_by: SeenBy::Both, plant: wrong_history },
-    Lie { what: "a read of what is compacted", seen_by: SeenBy::Both, plant: read_compacted },
-    Lie { what: "compacted by nobody", seen_by: SeenBy::Both, plant: compacted_by_nobody },
-    Lie { what: "a past revision as future", seen_by: SeenBy::Both, plant: past_as_future },
-    Lie { what: "a future revision as past", seen_by: SeenBy::Both, plant: future_as_past },
-    Lie { what: "a compaction goes back", seen_by: SeenBy::Both, plant: compaction_back },
-    Lie { what: "a compaction of the future", seen_by: SeenBy::Both, plant: compaction_ahead },
-    Lie { what: "another's answer", seen_by: SeenBy::Both, plant: other_answer },
-    Lie { what: "an answer before the question", seen_by: SeenBy::Both, plant: early_answer },
-    Lie { what: "seen, not in the log", seen_by: SeenBy::RevisionAlone, plant: effect_missing },
-    Lie { what: "twice in the log", seen_by: SeenBy::RevisionAlone, plant: effect_twice },
-    Lie { what: "in the log before asked", seen_by: SeenBy::RevisionAlone, plant: effect_early },
-    Lie { what: "a read that made one", seen_by: SeenBy::RevisionAlone, plant: effect_of_read },
-    Lie { what: "old, but never so", seen_by: SeenBy::RevisionAlone, plant: wrong_old_read },
-    Lie { what: "old, but ahead", seen_by: SeenBy::RevisionAlone, plant: old_read_ahead },
+    lie("a read is older than a write", stale_read),
+    lie("a read goes back behind a read", read_back),
+    lie("a read sees the future", read_ahead),
+    lie("a read misses a key", missed_key),
+    lie("a key is listed twice", key_twice),
+    lie("a value nobody put", unknown_value),
+    lie("a version goes on after a delete", version_goes_on),
+    lie("a write is lost", lost_write),
+    lie("a write is applied twice", write_twice),
+    lie("a refused write is done", refused_write),
+    lie("two writes at one revision", one_revision),
+    lie("a wrong previous pair", wrong_previous),
+    lie("a swap sees its own write", swap_sees_itself),
+    lie("a swap succeeds wrongly", swap_succeeds),
+    lie("a swap fails wrongly", swap_fails),
+    lie("a delete lists too much", deleted_too_much),
+    lie("a delete lists too little", deleted_too_little),
+    lie("a delete finds nothing", deleted_nothing),
+    lie("a wrong state of old", wrong_history),
+    lie("a read of what is compacted", read_compacted),
+    lie("compacted by nobody", compacted_by_nobody),
+    lie("a past revision as future", past_as_future),
+    lie("a future revision as past", future_as_past),
+    lie("a compaction goes back", compaction_back),
+    lie("a compaction of the future", compaction_ahead),
+    lie("another's answer", other_answer),
+    lie("an answer before the question", early_answer),
+    hidden("seen, not in the log", effect_missing),
+    hidden("twice in the log", effect_twice),
+    hidden("in the log before asked", effect_early),
+    hidden("a read that made one", effect_of_read),
+    hidden("old, but never so", wrong_old_read),
+    hidden("old, but ahead", old_read_ahead),
 ];
 
 fn returned(operation: &Operation) -> Option<u64> {

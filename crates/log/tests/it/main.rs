@@ -5,6 +5,9 @@
 mod blocks;
 mod crash;
 mod faults;
+mod mem_faults;
+mod mem_model;
+mod mem_naive;
 mod model;
 mod reading;
 mod real;

@@ -1,10 +1,11 @@
-//! The disk in memory against a naive one, which keeps two images of each file and a copy of every
-//! version of every sector.
+//! The disk in memory against a naive one, through everything that can be done to both.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use quorate_log::{Choices, Disk, DiskFile, Fault, MemDisk, MemFile, OperationKind};
+
+use crate::mem_naive::{Fate, Naive, place_astray};
 
 const SECTOR: usize = MemDisk::SECTOR_BYTES;
 
@@ -23,14 +24,6 @@ enum Step {
     Break { name: u8, sector: usize },
     Recover,
     Crash(u64),
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Fate {
-    Good,
-    Lost,
-    Astray { by: usize },
-    Half,
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -65,157 +58,16 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 1..60)
 }
 
-#[derive(Clone, Debug, Default)]
-struct File {
-    seen: Vec<u8>,
-    /// What a crash leaves if it loses everything but the length.
-    durable: Vec<u8>,
-    length_durable: usize,
-    versions: BTreeMap<usize, Vec<Vec<u8>>>,
-    broken: BTreeSet<usize>,
-}
-
-impl File {
-    fn extend(&mut self, length: usize) {
-        let length = length.max(self.seen.len());
-        self.seen.resize(length, 0);
-        self.durable.resize(length, 0);
-    }
-
-    fn write(&mut self, bytes: &[u8], offset: usize, fate: Fate) {
-        let held = self.seen.len();
-        let place = match fate {
-            Fate::Good | Fate::Lost => offset,
-            Fate::Half => return self.write(&bytes[..bytes.len() / 2], offset, Fate::Good),
-            Fate::Astray { by } => place_astray(by, offset, bytes.len(), held).unwrap_or(offset),
-        };
-        if bytes.is_empty() {
-            return;
-        }
-        self.extend(offset + bytes.len());
-        self.seen[place..place + bytes.len()].copy_from_slice(bytes);
-        if matches!(fate, Fate::Lost) {
-            return;
-        }
-        for (sector, version) in (0..).zip(self.seen.chunks(SECTOR)) {
-            let (start, end) = (sector * SECTOR, (sector + 1) * SECTOR);
-            if place < end && start < place + bytes.len() {
-                self.versions.entry(sector).or_default().push(version.to_vec());
-                self.broken.remove(&sector);
-            }
-        }
-    }
-
-    fn sync(&mut self) {
-        for (sector, versions) in std::mem::take(&mut self.versions) {
-            self.keep(sector, versions.last().unwrap());
-        }
-        self.length_durable = self.durable.len();
-    }
-
-    fn keep(&mut self, sector: usize, version: &[u8]) {
-        self.durable[sector * SECTOR..][..version.len()].copy_from_slice(version);
-    }
-
-    fn rot(&mut self, offset: usize, mask: u8) -> bool {
-        if offset >= self.seen.len() {
-            return false;
-        }
-        self.seen[offset] ^= mask;
-        self.durable[offset] ^= mask;
-        for version in self.versions.entry(offset / SECTOR).or_default() {
-            if let Some(byte) = version.get_mut(offset % SECTOR) {
-                *byte ^= mask;
-            }
-        }
-        self.versions.retain(|_, versions| !versions.is_empty());
-        true
-    }
-
-    fn crash(&mut self, choices: &mut Choices) {
-        let is_same = self.seen.len() == self.length_durable;
-        let length = match is_same || choices.pick(2) == 1 {
-            true => self.seen.len(),
-            false => self.length_durable,
-        };
-        for (sector, versions) in std::mem::take(&mut self.versions) {
-            if let Some(kept) = choices.pick(versions.len() + 1).checked_sub(1) {
-                self.keep(sector, &versions[kept]);
-            }
-        }
-        self.durable.truncate(length);
-        self.length_durable = length;
-        self.seen.clone_from(&self.durable);
-    }
-
-    fn crash_ways(&self) -> u64 {
-        let length = if self.seen.len() == self.length_durable { 1 } else { 2 };
-        let sectors = self.versions.values().map(|versions| u64::try_from(versions.len() + 1));
-        sectors.fold(length, |ways, more| ways.saturating_mul(more.unwrap()))
-    }
-}
-
-/// Steps from place to place in the file as it was, without the right one.
-fn place_astray(by: usize, offset: usize, bytes: usize, length: usize) -> Option<usize> {
-    let places: Vec<usize> =
-        (offset % SECTOR..).step_by(SECTOR).take_while(|at| at + bytes <= length).collect();
-    let place = |sectors: usize| places[(offset / SECTOR + sectors) % places.len()];
-    let further = by.div_ceil(SECTOR).max(1);
-    let others = places.iter().filter(|&&place| place != offset).count();
-    (others > 0).then(|| [place(further), place(further + 1)])?.into_iter().find(|&at| at != offset)
-}
-
-/// A changed name: what goes, and what comes.
-type NameChange = (Option<String>, Option<(String, usize)>);
-
-#[derive(Clone, Debug, Default)]
-struct Naive {
-    files: Vec<File>,
-    seen: BTreeMap<String, usize>,
-    durable: BTreeMap<String, usize>,
-    changes: Vec<NameChange>,
-}
-
-impl Naive {
-    fn change(&mut self, change: NameChange) {
-        apply(&change, &mut self.seen);
-        self.changes.push(change);
-    }
-
-    fn crash(&self, choices: &mut Choices) -> Self {
-        let mut crashed = self.clone();
-        for change in std::mem::take(&mut crashed.changes) {
-            if choices.pick(2) == 1 {
-                apply(&change, &mut crashed.durable);
-            }
-        }
-        crashed.seen.clone_from(&crashed.durable);
-        crashed.files.iter_mut().for_each(|file| file.crash(choices));
-        crashed
-    }
-
-    fn crash_ways(&self) -> u64 {
-        let names = self.changes.iter().map(|_| 2);
-        names.chain(self.files.iter().map(File::crash_ways)).fold(1, u64::saturating_mul)
-    }
-
-    fn contents(&self) -> BTreeMap<String, Vec<u8>> {
-        self.seen.iter().map(|(name, &at)| (name.clone(), self.files[at].seen.clone())).collect()
-    }
-}
-
-fn apply((gone, come): &NameChange, names: &mut BTreeMap<String, usize>) {
-    if let Some(name) = gone {
-        names.remove(name);
-    }
-    names.extend(come.clone());
-}
-
 fn name_of(number: u8) -> String {
     format!("file-{number}")
 }
 
+fn wide(number: usize) -> u64 {
+    number.try_into().unwrap()
+}
+
 /// The disk, the naive one, and the handles of both.
+#[derive(Default)]
 struct Both {
     disk: MemDisk,
     naive: Naive,
@@ -225,21 +77,15 @@ struct Both {
 
 impl Both {
     fn step(&mut self, step: &Step) {
-        let Self { disk, naive, handles, writes } = self;
-        let handle = |file: usize| (!handles.is_empty()).then(|| &handles[file % handles.len()]);
+        let Self { disk, naive, handles, writes: _ } = self;
         match *step {
             Step::Create(name) => {
                 let name = name_of(name);
-                let at = naive.seen.get(&name).copied().unwrap_or(naive.files.len());
-                if at == naive.files.len() {
-                    naive.files.push(File::default());
-                    naive.change((None, Some((name.clone(), at))));
-                }
-                handles.push((disk.create(&name).unwrap(), at));
+                handles.push((disk.create(&name).unwrap(), naive.make(&name)));
             }
             Step::Rename(from, to) => {
                 let (from, to) = (name_of(from), name_of(to));
-                let file = naive.seen.get(&from).copied();
+                let file = naive.find(&from);
                 assert_eq!(disk.rename(&from, &to).is_ok(), file.is_some());
                 if let Some(file) = file {
                     naive.change((Some(from), Some((to, file))));
@@ -247,77 +93,48 @@ impl Both {
             }
             Step::Remove(name) => {
                 let name = name_of(name);
-                let is_there = naive.seen.contains_key(&name);
-                assert_eq!(disk.remove(&name).is_ok(), is_there);
-                if is_there {
+                let file = naive.find(&name);
+                assert_eq!(disk.remove(&name).is_ok(), file.is_some());
+                if file.is_some() {
                     naive.change((Some(name), None));
                 }
             }
-            Step::SyncDir { fails } => {
-                if fails {
-                    disk.fail(OperationKind::SyncDir, 0, Fault::Io);
-                } else {
-                    naive.durable.clone_from(&naive.seen);
-                    naive.changes.clear();
-                }
-                assert_eq!(disk.sync_dir().is_err(), fails);
+            Step::SyncDir { fails: false } => {
+                disk.sync_dir().unwrap();
+                naive.sync_dir();
             }
-            Step::Write { file, offset, bytes, fate } => {
-                let Some((handle, file)) = handle(file) else { return };
-                match fate {
-                    Fate::Good => {}
-                    Fate::Lost => disk.lose_write(0),
-                    Fate::Astray { by } => disk.misdirect_write(0, by.try_into().unwrap()),
-                    Fate::Half => disk.fail(OperationKind::Write, 0, Fault::Io),
-                }
-                *writes = writes.wrapping_add(1);
-                let bytes = vec![*writes; bytes];
-                let result = handle.write_at(&bytes, offset.try_into().unwrap());
-                assert_eq!(result.is_err(), matches!(fate, Fate::Half));
-                naive.files[*file].write(&bytes, offset, fate);
-                forget_pending(disk, naive);
+            Step::SyncDir { fails: true } => {
+                disk.fail(OperationKind::SyncDir, 0, Fault::Io);
+                disk.sync_dir().unwrap_err();
             }
+            Step::Write { file, offset, bytes, fate } => self.write(file, offset, bytes, fate),
             Step::Allocate { file, length } => {
-                let Some((handle, file)) = handle(file) else { return };
-                handle.allocate(length.try_into().unwrap()).unwrap();
-                naive.files[*file].extend(length);
+                let Some((handle, at)) = pick(handles, file) else { return };
+                handle.allocate(wide(length)).unwrap();
+                naive.files[*at].extend(length);
             }
             Step::Sync { file, fails } => {
-                let Some((handle, file)) = handle(file) else { return };
+                let Some((handle, at)) = pick(handles, file) else { return };
                 if fails {
                     disk.fail(OperationKind::SyncData, 0, Fault::Io);
-                    naive.files[*file].versions.clear();
+                    naive.files[*at].versions.clear();
                 } else {
-                    naive.files[*file].sync();
+                    naive.files[*at].sync();
                 }
                 assert_eq!(handle.sync_data().is_err(), fails);
             }
             Step::Set { name, length } => {
-                let name = name_of(name);
-                let at = naive.seen.get(&name).copied().unwrap_or(naive.files.len());
-                let bytes = vec![0xee; length];
-                disk.set_content(&name, bytes.clone());
-                naive.files.resize(naive.files.len().max(at + 1), File::default());
-                let (durable, length_durable) = (bytes.clone(), length);
-                naive.files[at] =
-                    File { seen: bytes, durable, length_durable, ..File::default() };
-                naive.changes.retain(|(gone, come)| {
-                    let come = come.as_ref().map(|(name, _)| name);
-                    gone.as_ref() != Some(&name) && come != Some(&name)
-                });
-                naive.seen.insert(name.clone(), at);
-                naive.durable.insert(name, at);
+                disk.set_content(&name_of(name), vec![0xee; length]);
+                naive.set_content(&name_of(name), vec![0xee; length]);
             }
             Step::Rot { name, offset, mask } => {
-                let name = name_of(name);
-                let file = naive.seen.get(&name);
-                let is_there = file.is_some_and(|&at| naive.files[at].rot(offset, mask));
-                assert_eq!(disk.rot(&name, offset.try_into().unwrap(), mask), is_there);
+                let file = naive.find(&name_of(name));
+                let is_there = file.is_some_and(|at| naive.files[at].rot(offset, mask));
+                assert_eq!(disk.rot(&name_of(name), wide(offset), mask), is_there);
             }
             Step::Break { name, sector } => {
-                let name = name_of(name);
-                disk.break_sector(&name, sector.try_into().unwrap());
-                if let Some(&at) = naive.seen.get(&name) {
+                disk.break_sector(&name_of(name), wide(sector));
+                if let Some(at) = naive.find(&name_of(name)) {
                     naive.files[at].broken.insert(sector);
                 }
             }
@@ -330,6 +147,78 @@ impl Both {
                 *naive = naive.crash(&mut Choices::seeded(seed));
                 handles.clear();
             }
+        }
+    }
+
+    fn write(&mut self, file: usize, offset: usize, bytes: usize, fate: Fate) {
+        let Some((handle, at)) = pick(&self.handles, file) else { return };
+        let file = &mut self.naive.files[*at];
+        self.writes = self.writes.wrapping_add(1);
+        let bytes = vec![self.writes; bytes];
+        match fate {
+            Fate::Half => self.disk.fail(OperationKind::Write, 0, Fault::Io),
+            Fate::Lost if !bytes.is_empty() => self.disk.lose_write(0),
+            Fate::Astray { by }
+                if !bytes.is_empty()
+                    && place_astray(by, offset, bytes.len(), file.seen.len()).is_some() =>
+            {
+                self.disk.misdirect_write(0, wide(by));
+            }
+            // The disk would keep the fault for the next write.
+            Fate::Good | Fate::Lost | Fate::Astray { .. } => {}
+        }
+        let result = handle.write_at(&bytes, wide(offset));
+        assert_eq!(result.is_err(), matches!(fate, Fate::Half));
+        file.write(&bytes, offset, fate);
+    }
+
+    fn check(&self, seed: u64) {
+        let Self { disk, naive, handles, writes: _ } = self;
+        assert_eq!(contents(disk), naive.contents());
+        assert_eq!(disk.crash_ways(), naive.crash_ways());
+        for (handle, at) in handles {
+            let file = &naive.files[*at];
+            for (sector, bytes) in (0..).zip(file.seen.chunks(MemDisk::SECTOR_BYTES)) {
+                let mut buffer = [0xaa; MemDisk::SECTOR_BYTES];
+                let read = handle.read_at(&mut buffer, wide(sector * MemDisk::SECTOR_BYTES));
+                assert_eq!(read.is_err(), file.broken.contains(&sector));
+                assert!(read.is_err() || buffer[..read.unwrap()] == *bytes);
+            }
+        }
+        let fork = disk.fork();
+        let choices = [Choices::first(), Choices::last(), Choices::seeded(seed)];
+        for mut choices in choices {
+            let expected = naive.crash(&mut choices.clone()).contents();
+            assert_eq!(contents(&fork.crash(&mut choices.clone())), expected);
+            assert_eq!(contents(&disk.crash(&mut choices)), expected);
+            assert!(disk.unsynced() || expected == naive.contents());
+        }
+    }
+}
+
+fn pick(handles: &[(MemFile, usize)], file: usize) -> Option<&(MemFile, usize)> {
+    (!handles.is_empty()).then(|| &handles[file % handles.len()])
+}
+
+fn contents(disk: &MemDisk) -> BTreeMap<String, Vec<u8>> {
+    let files = disk.files().into_iter();
+    let contents = files.map(|(name, length)| {
+        let content = disk.content(&name).unwrap();
+        assert_eq!(wide(content.len()), length);
+        (name, content)
+    });
+    contents.collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_disk_in_memory_is_like_the_naive_one(steps in steps(), seed in 0..u64::MAX / 2) {
+        let mut both = Both::default();
+        for (seed, step) in (seed..).zip(&steps) {
+            both.step(step);
+            both.check(seed);
         }
     }
 }
