@@ -208,8 +208,8 @@ fn write_identity<D: Disk>(disk: &D, identity: Identity) -> Result<(), OpenError
 
 /// Turns an error of the disk into ours.
 pub(crate) fn io_error<D: Disk>(disk: &D, name: &str) -> impl FnOnce(io::Error) -> OpenError {
-    let file = disk.path_of(name);
-    |error| {
+    move |error| {
+        let file = disk.path_of(name);
         if crate::error::is_full(&error) {
             OpenError::Full { file, error }
         } else {

@@ -28,6 +28,7 @@ fn main() -> ExitCode {
         }
     };
     let started = Instant::now();
+    let mut marks = quorate_sim::Marks::default();
     let (mut simulated, mut failed, mut events, mut operations) = (0, 0, 0, 0);
     for number in 0..arguments.seeds {
         let seed = arguments.first + number;
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
         simulated += outcome.simulated / 1_000_000;
         events += outcome.events;
         operations += outcome.operations;
+        marks.merge(&outcome.marks);
         if arguments.verbose {
             println!(
                 "seed {seed}: {} events, {} operations, {} s, hash {:016x}",
@@ -75,6 +77,11 @@ fn main() -> ExitCode {
          {} times real time",
         u128::from(simulated) * 1000 / elapsed
     );
+    if arguments.verbose {
+        for mark in marks.missing() {
+            println!("never: {}", mark.name());
+        }
+    }
     if arguments.all {
         println!("failed: {failed} of {} seeds", arguments.seeds);
         return if failed > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS };

@@ -9,7 +9,7 @@
 
 use quorate_raft::NodeId;
 
-use crate::history::{Outcome, Response, by_revision};
+use crate::history::{Outcome, Response, Verdict, by_revision, prefix, search};
 use crate::marks::Mark;
 use crate::member::Fitness;
 use crate::queue::Time;
@@ -24,6 +24,12 @@ const ELECTION_TIMEOUTS_MAX: Time = 10;
 
 /// Writes that must be served before the clients are told to stop.
 const WRITES_MIN: u64 = 3;
+
+/// The operations at the beginning of a history that the classic search looks at.
+const SEARCHED: usize = 40;
+
+/// What the search may cost.
+const SEARCH_STEPS: u64 = 20_000;
 
 /// The healing, once it has begun.
 #[derive(Debug)]
@@ -108,6 +114,7 @@ impl World {
         let here = &mut self.members[member];
         here.disk.recover();
         here.disk_factor = 1;
+        here.space = None;
         here.crash_in = None;
         here.clock.heal(now);
         here.paused_until = 0;
@@ -209,6 +216,18 @@ impl World {
         if let Err(anomaly) = by_revision(self.clients.history()) {
             violated(Checker::Linearizability, anomaly.what);
         }
+        self.compare_checkers();
+    }
+
+    /// The beginning of the history goes to the classic search as well, which believes no revision:
+    /// both must find it linear.
+    fn compare_checkers(&self) {
+        let beginning = prefix(self.clients.history(), SEARCHED);
+        demand!(
+            search(&beginning, SEARCH_STEPS) != Verdict::NotLinearizable,
+            Linearizability,
+            "the search finds no order for the first {SEARCHED} operations"
+        );
     }
 
     /// No acknowledged write is lost: each has its place in the log that the quorum has applied.

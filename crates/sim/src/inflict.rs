@@ -59,7 +59,9 @@ impl World {
                 fail(&self.members[member - 1].disk, &mut Random::new(u64::from(salt), 5));
             }
             What::DiskFull { member, left, lasting } => {
-                self.members[member - 1].disk.limit_space(Some(left));
+                let here = &mut self.members[member - 1];
+                here.space = Some(left);
+                here.disk.limit_space(here.space);
                 self.ends(number, lasting);
             }
             What::SlowDisk { member, factor, lasting } => {
@@ -108,7 +110,11 @@ impl World {
                     self.network.mend(from - 1, to - 1);
                 }
             }
-            What::DiskFull { member, .. } => self.members[member - 1].disk.limit_space(None),
+            What::DiskFull { member, .. } => {
+                let here = &mut self.members[member - 1];
+                here.space = None;
+                here.disk.limit_space(None);
+            }
             What::SlowDisk { member, .. } => {
                 let here = &mut self.members[member - 1];
                 if here.disk_until <= now {

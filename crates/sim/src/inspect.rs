@@ -11,6 +11,9 @@ use crate::member::{Fitness, setup};
 use crate::violation::{Checker, demand, violated};
 use crate::world::{Event, LOOK_INTERVAL, World};
 
+/// Entries by which a member is far behind.
+const FAR_BEHIND: u64 = 300;
+
 impl World {
     /// The checkers that look at every event, and the marks that its reasons tell.
     pub(crate) fn check(&mut self, member: usize, events: &[CoreEvent]) {
@@ -24,8 +27,17 @@ impl World {
         if changes.committed {
             self.watch.check_durable(&mut self.marks);
         }
+        if changes.of_earlier_term {
+            self.marks.hit(Mark::EarlierTermCommitted);
+        }
         if !self.watch.holds(member, applied) {
             self.marks.hit(Mark::AppliedUnsynced);
+        }
+        let behind = self.watch.commit().since(applied);
+        if behind > FAR_BEHIND {
+            self.members[member].is_behind = true;
+        } else if behind == 0 && std::mem::take(&mut self.members[member].is_behind) {
+            self.marks.hit(Mark::CaughtUp);
         }
     }
 
@@ -38,6 +50,11 @@ impl World {
         }
         if let CoreEvent::SteppedDown { .. } = event {
             self.on_deposed(member);
+        }
+        if let CoreEvent::BecameCandidate { .. } = event
+            && self.watch.seen[member].is_candidate
+        {
+            self.marks.hit(Mark::CandidateAgain);
         }
         if let CoreEvent::BecameLeader { .. } = event
             && self.members.iter().filter(|member| member.is_leader()).count() > 1

@@ -2,6 +2,7 @@
 
 pub mod history;
 
+mod campaign;
 mod clients;
 mod clock;
 mod describe;
@@ -14,6 +15,8 @@ mod machine;
 mod marks;
 mod member;
 mod network;
+#[cfg(test)]
+mod partitions;
 mod process;
 mod profile;
 mod queue;
@@ -21,6 +24,8 @@ mod random;
 mod run;
 mod schedule;
 mod serve;
+mod shrink;
+mod simpler;
 mod step;
 mod trace;
 mod translate;
@@ -28,11 +33,13 @@ mod violation;
 mod watch;
 mod world;
 
+pub use campaign::{Campaign, Finished, Summary, Trouble};
 pub use kind::Kind;
 pub use marks::{Mark, Marks};
 pub use profile::{Profile, UnknownProfile};
 pub use run::{Failure, Outcome, parted, record, run, run_traced};
 pub use schedule::{Fault, Rates, Recording, Schedule, ScheduleError, Settings, What};
+pub use shrink::{Progress, SHRINK_BUDGET, Shrunk, shrink};
 pub use violation::Checker;
 
 impl Schedule {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use quorate_log::{Identity, MemDisk, Options, SyncJob};
-use quorate_raft::{Config, Membership, NodeId, ReadTicket};
+use quorate_raft::{Config, Membership, NodeId, ReadTicket, Term};
 use quorate_replica::{Replica, Setup};
 
 use crate::clock::Clock;
@@ -43,6 +43,12 @@ pub(crate) struct Member {
     pub(crate) catching_up: Option<ReadTicket>,
     /// Serializable reads that wait for it.
     pub(crate) local_readers: Vec<usize>,
+    /// The term and the last sequence that was forwarded in this life.
+    pub(crate) forwarded: (Term, u64),
+    /// What a full disk has left.
+    pub(crate) space: Option<u64>,
+    /// It fell far behind the others.
+    pub(crate) is_behind: bool,
     /// The process cannot start again before then.
     pub(crate) down_until: Time,
 }
@@ -93,6 +99,9 @@ impl Member {
             readers: Vec::new(),
             catching_up: None,
             local_readers: Vec::new(),
+            forwarded: (Term::ZERO, 0),
+            space: None,
+            is_behind: false,
             down_until: 0,
         }
     }
@@ -107,6 +116,7 @@ impl Member {
         self.catching_up = None;
         self.local_readers.clear();
         self.paused_until = 0;
+        self.forwarded = (Term::ZERO, 0);
     }
 
     pub(crate) fn is_up(&self) -> bool {

@@ -52,6 +52,8 @@ pub(crate) struct Arrival {
     pub(crate) message: PeerMessage,
     /// The connection that it came on; none for an old message out of nowhere.
     pub(crate) connection: Option<u32>,
+    /// The life of the receiver when it was sent.
+    pub(crate) life: u32,
 }
 
 /// What becomes of a message besides its arrival.
@@ -157,7 +159,7 @@ impl Network {
         let mut link = self.links[from * self.members + to].clone();
         if link.is_healed {
             let at = now + link.latency + self.random.below(link.latency);
-            arrivals.push(Arrival { at, message, connection: Some(link.connection) });
+            arrivals.push(Arrival { at, message, connection: Some(link.connection), life });
             return Fate::Sent;
         }
         self.remember(now, &message, life, arrivals);
@@ -176,7 +178,7 @@ impl Network {
             marks.hit(Mark::Doubled);
             let at = now + self.travel(&link);
             let (message, connection) = (message.clone(), Some(link.connection));
-            arrivals.push(Arrival { at, message, connection });
+            arrivals.push(Arrival { at, message, connection, life });
         }
         let mut at = now + self.travel(&link);
         if now < link.clogged_until {
@@ -193,7 +195,7 @@ impl Network {
         link.last_arrival = link.last_arrival.max(at);
         let connection = Some(link.connection);
         self.links[from * self.members + to] = link;
-        arrivals.push(Arrival { at, message, connection });
+        arrivals.push(Arrival { at, message, connection, life });
         Fate::Sent
     }
 
@@ -215,11 +217,11 @@ impl Network {
         }
         if self.random.chance(self.rates.replay) && !self.old.is_empty() {
             let which = self.random.place(self.old.len());
-            let (message, _) = self.old[which].clone();
+            let (message, life) = self.old[which].clone();
             let (from, to) = (place(message.from.value()), place(message.to.value()));
             if !self.links[from * self.members + to].is_healed {
                 let at = now + self.random.exponential(self.latency * 4);
-                arrivals.push(Arrival { at, message, connection: None });
+                arrivals.push(Arrival { at, message, connection: None, life });
             }
         }
         // Most are forgotten at once, so that those kept are of all ages.

@@ -38,6 +38,7 @@ impl World {
         here.life += 1;
         let setup = setup(&self.schedule.settings, self.schedule.seed, member, here.life);
         let machine = Machine::new(member + 1, Rc::clone(&self.canon));
+        here.disk.limit_space(here.space);
         match Replica::open(setup, here.disk.clone(), machine, local) {
             Ok((replica, notes)) => {
                 self.members[member].replica = Some(replica);

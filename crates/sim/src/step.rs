@@ -108,6 +108,9 @@ impl World {
         let mut arrivals = std::mem::take(&mut self.arrivals);
         let fate = self.network.send(now, message, life, &mut self.marks, &mut arrivals);
         for arrival in arrivals.drain(..) {
+            if arrival.life != self.members[place(arrival.message.to.value())].life {
+                self.marks.hit(Mark::ReplayedLife);
+            }
             let (message, connection) = (arrival.message, arrival.connection);
             self.queue.push(arrival.at, Event::Arrive { message, connection });
         }
@@ -144,7 +147,15 @@ impl World {
             Body::Raft(Message::VoteReply { granted: Verdict::Granted }) => {
                 self.watch.on_vote(member, message.term, message.to.value());
             }
-            Body::Proposals(_) => self.marks.hit(Mark::Forwarded),
+            Body::Proposals(proposals) => {
+                self.marks.hit(Mark::Forwarded);
+                let sent = (message.term, proposals.last);
+                let before = &mut self.members[member].forwarded;
+                if sent <= *before {
+                    self.marks.hit(Mark::ForwardedAgain);
+                }
+                *before = sent.max(*before);
+            }
             Body::ProposalsRefused { .. } => self.marks.hit(Mark::ForwardGap),
             Body::ProposalsUnwelcome => self.marks.hit(Mark::Unwelcome),
             Body::Raft(_) | Body::Append(_) => {}

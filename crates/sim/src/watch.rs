@@ -25,6 +25,8 @@ pub(crate) struct Seen {
     pub(crate) applied: Index,
     pub(crate) last: EntryId,
     pub(crate) is_leader: bool,
+    /// It stood for election when it last did anything, or asked whether it should again.
+    pub(crate) is_candidate: bool,
     /// Synced, and not truncated since.
     pub(crate) durable: Durable,
 }
@@ -152,6 +154,11 @@ impl Watch {
         seen.term = term;
         seen.applied = applied;
         seen.is_leader = is_leader;
+        seen.is_candidate = match raft.role() {
+            RoleName::Candidate => true,
+            RoleName::PreCandidate => seen.is_candidate,
+            RoleName::Follower | RoleName::Leader => false,
+        };
         if became_leader {
             self.on_leader(member, raft);
         }
@@ -160,7 +167,11 @@ impl Watch {
             self.check_starts(member, raft, if is_longer { before.index.value() } else { 0 });
         }
         if commit_before < commit {
-            changes.committed = self.on_commit(member, raft, commit_before);
+            let known = self.commit();
+            self.on_commit(member, raft, commit_before);
+            changes.committed = known < commit;
+            let first = raft.term_at(known.next()).unwrap_or_default();
+            changes.of_earlier_term = changes.committed && is_leader && first < term;
         }
         changes
     }
@@ -219,10 +230,9 @@ impl Watch {
     }
 
     /// State machine safety as far as terms tell, and durability.
-    fn on_commit(&mut self, member: usize, raft: &Raft, from: Index) -> bool {
+    fn on_commit(&mut self, member: usize, raft: &Raft, from: Index) {
         let name = member + 1;
         let commit = raft.commit();
-        let known = self.commit();
         let mut index = from;
         while index < commit {
             index = index.next();
@@ -238,7 +248,6 @@ impl Watch {
                 None => self.committed.push(term),
             }
         }
-        known < commit
     }
 
     /// Whether the entry at `index` is durable at a member, as far as that is known.
@@ -271,4 +280,6 @@ impl Watch {
 pub(crate) struct Changes {
     /// More is committed than anybody knew before.
     pub(crate) committed: bool,
+    /// It began with an entry of a term before the leader's.
+    pub(crate) of_earlier_term: bool,
 }

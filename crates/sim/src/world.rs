@@ -28,7 +28,7 @@ use crate::watch::Watch;
 const MOMENT_EVENTS_MAX: u64 = 200_000;
 
 /// How often the costly checkers look, in simulated time.
-pub(crate) const LOOK_INTERVAL: Time = 20_000_000;
+pub(crate) const LOOK_INTERVAL: Time = 60_000_000;
 
 /// See the module.
 #[derive(Debug)]
@@ -181,6 +181,9 @@ impl World {
         }
         self.begin(&event);
         let member = event.member();
+        if let Some(member) = member {
+            self.on_waking(member);
+        }
         self.carry_out(event);
         if let Some(member) = member {
             self.note(member);
@@ -203,6 +206,18 @@ impl World {
         }
         self.queue.push(until, event);
         None
+    }
+
+    /// The first event after a member stood still.
+    fn on_waking(&mut self, member: usize) {
+        if std::mem::take(&mut self.members[member].paused_until) == 0 {
+            return;
+        }
+        let term = self.watch.seen[member].term;
+        let is_deposed = self.watch.seen.iter().any(|seen| seen.is_leader && term < seen.term);
+        if self.members[member].is_leader() && is_deposed {
+            self.marks.hit(Mark::WokeDeposed);
+        }
     }
 
     fn carry_out(&mut self, event: Event) {

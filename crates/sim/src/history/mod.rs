@@ -13,8 +13,8 @@
 //! - Times come from one counter for the whole run. An operation was over before another began
 //!   if it returned at a time less than that of the other's invocation; at equal times they were
 //!   concurrent. So the order is only checked as finely as the times are apart.
-//! - What [`by_revision`] accepts, [`search`] accepts. The reverse holds for histories without
-//!   unknown outcomes and serializable reads; of those, [`search`] knows less.
+//! - What [`by_revision`] accepts, [`search`] finds linearizable. The reverse holds for histories
+//!   in which no write is unknown and no read serializable; of those, [`search`] knows less.
 //!
 //! # Left out
 //!
@@ -30,6 +30,8 @@ mod prefix;
 mod real_time;
 mod search;
 mod state;
+#[cfg(test)]
+mod tests;
 mod text;
 
 use order::Order;

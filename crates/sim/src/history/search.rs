@@ -24,6 +24,7 @@ pub enum Verdict {
 
 /// Searches in at most `budget` steps of the model. It believes nothing but the answers: an unknown
 /// operation may come anywhere after its invocation, or never, whatever its effect is said to be.
+/// Each step may leave a state to remember, so the budget bounds the memory too.
 ///
 /// # Panics
 /// If more than 64 operations take part. Those refused do not, nor do serializable reads, nor reads

@@ -18,7 +18,7 @@ impl fmt::Display for Request {
             Self::Range { first, end, at, serializable } => {
                 let kind = if *serializable { "serializable read" } else { "read" };
                 write!(f, "{kind} of {first}..{end}")?;
-                at.map_or(Ok(()), |at| write!(f, " at revision {at}"))
+                at.map_or(Ok(()), |at| write!(f, " as of revision {at}"))
             }
             Self::Delete { first, end } => write!(f, "delete {first}..{end}"),
             Self::Swap { key, expected, value, also } => {

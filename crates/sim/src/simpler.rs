@@ -1,0 +1,258 @@
+//! What makes a schedule simpler: the steps of the search in `shrink.rs`, most promising first.
+//!
+//! Each step gives candidates; whether they still fail is not its business. All of them are
+//! schedules that can be run, and each is smaller than what it was made of in one respect and no
+//! larger in any other, so a search comes to an end.
+
+use std::collections::BTreeSet;
+
+use crate::queue::Time;
+use crate::schedule::{Fault, Rates, Schedule, Settings, What};
+
+/// Fewer clients that do less.
+pub(crate) const CLIENTS: &[fn(&mut Schedule)] = &[
+    |schedule| schedule.settings.clients = 0,
+    |schedule| schedule.settings.clients = schedule.settings.clients.min(1),
+    |schedule| schedule.settings.clients = schedule.settings.clients.div_ceil(2),
+    |schedule| schedule.settings.operations = 1,
+    |schedule| schedule.settings.operations = schedule.settings.operations.div_ceil(2),
+    |schedule| schedule.settings.outstanding = 1,
+];
+
+/// Less that happens to messages: nothing, nothing of one sort, half as much of one sort.
+pub(crate) const RATES: &[fn(&mut Schedule)] = &[
+    |schedule| schedule.rates = Rates::default(),
+    |schedule| schedule.rates.loss = 0,
+    |schedule| schedule.rates.duplicate = 0,
+    |schedule| schedule.rates.replay = 0,
+    |schedule| schedule.rates.damage = 0,
+    |schedule| schedule.rates.delay = 0,
+    |schedule| schedule.rates.loss /= 2,
+    |schedule| schedule.rates.duplicate /= 2,
+    |schedule| schedule.rates.replay /= 2,
+    |schedule| schedule.rates.damage /= 2,
+    |schedule| schedule.rates.delay /= 2,
+];
+
+/// Settings that make a run easier to follow. Limits go up: who does not meet one need not think
+/// of it.
+pub(crate) const SETTINGS: &[fn(&mut Schedule)] = &[
+    |schedule| schedule.settings = plain(&schedule.settings),
+    |schedule| schedule.settings.in_order = true,
+    |schedule| schedule.settings.jitter = 0,
+    |schedule| schedule.settings.death_is_noticed = true,
+    |schedule| schedule.settings.append_entries = plain(&schedule.settings).append_entries,
+    |schedule| schedule.settings.append_bytes = plain(&schedule.settings).append_bytes,
+    |schedule| schedule.settings.inflight = plain(&schedule.settings).inflight,
+    |schedule| schedule.settings.segment_bytes = plain(&schedule.settings).segment_bytes,
+    |schedule| schedule.settings.cache_bytes = plain(&schedule.settings).cache_bytes,
+    |schedule| schedule.settings.proposals = plain(&schedule.settings).proposals,
+    |schedule| schedule.settings.keys = plain(&schedule.settings).keys,
+    |schedule| schedule.settings.value_bytes = plain(&schedule.settings).value_bytes,
+];
+
+/// The same cluster with nothing unusual about it.
+fn plain(settings: &Settings) -> Settings {
+    Settings {
+        in_order: true,
+        jitter: 0,
+        death_is_noticed: true,
+        append_entries: settings.append_entries.max(4096),
+        append_bytes: settings.append_bytes.max(1 << 20),
+        inflight: settings.inflight.max(16),
+        segment_bytes: settings.segment_bytes.max(8 << 20),
+        cache_bytes: settings.cache_bytes.max(4 << 20),
+        proposals: settings.proposals.max(16 << 10),
+        keys: settings.keys.min(3),
+        value_bytes: settings.value_bytes.min(8),
+        ..settings.clone()
+    }
+}
+
+/// The faults end at `end`, which is not 0; those that would come later are gone.
+pub(crate) fn until(schedule: &Schedule, end: Time) -> Schedule {
+    let mut schedule = schedule.clone();
+    schedule.settings.duration = end;
+    schedule.faults.retain(|fault| fault.at < end);
+    schedule
+}
+
+/// The faults end earlier, by a half, a quarter, an eighth.
+pub(crate) fn shorter(schedule: &Schedule) -> Vec<Schedule> {
+    let duration = schedule.settings.duration;
+    let ends = [duration / 2, duration / 4 * 3, duration / 8 * 7];
+    ends.into_iter().map(|end| until(schedule, end.max(1))).collect()
+}
+
+/// Fewer members: those go first that the fewest faults name, two of them, then one.
+pub(crate) fn without_members(schedule: &Schedule) -> Vec<Schedule> {
+    let members = schedule.settings.members;
+    let mut order: Vec<usize> = (1..=members).collect();
+    order.sort_by_key(|member| {
+        let faults = schedule.faults.iter().filter(|fault| names(&fault.what).contains(member));
+        (faults.count(), usize::MAX - member)
+    });
+    let mut candidates = Vec::new();
+    for count in [2, 1] {
+        if count < members {
+            let mut gone = order[..count].to_vec();
+            gone.sort_unstable();
+            let mut smaller = schedule.clone();
+            for member in gone.into_iter().rev() {
+                remove(&mut smaller, member);
+            }
+            candidates.push(smaller);
+        }
+    }
+    candidates
+}
+
+/// Takes a member out, with the faults that name it; the members behind it move up.
+fn remove(schedule: &mut Schedule, gone: usize) {
+    schedule.settings.members -= 1;
+    for fault in &mut schedule.faults {
+        if let What::Cut { links, .. } = &mut fault.what {
+            links.retain(|(from, to)| *from != gone && *to != gone);
+        }
+    }
+    schedule.faults.retain(|fault| match &fault.what {
+        What::Cut { links, .. } => !links.is_empty(),
+        what => !names(what).contains(&gone),
+    });
+    let move_up = |member: &mut usize| *member -= usize::from(*member > gone);
+    for fault in &mut schedule.faults {
+        for_each_name(&mut fault.what, move_up);
+    }
+}
+
+/// A fault, and all behind it, come sooner after what is before.
+pub(crate) fn sooner(schedule: &Schedule, number: usize) -> Vec<Schedule> {
+    let before = number.checked_sub(1).map_or(0, |before| schedule.faults[before].at);
+    let gap = schedule.faults[number].at - before;
+    if gap < schedule.settings.election_timeout / 2 {
+        return Vec::new();
+    }
+    let by = |cut: Time| {
+        let mut sooner = schedule.clone();
+        for fault in &mut sooner.faults[number..] {
+            fault.at -= cut;
+        }
+        sooner.settings.duration = sooner.settings.duration.saturating_sub(cut).max(1);
+        sooner
+    };
+    vec![by(gap), by(gap / 8 * 7), by(gap / 2)]
+}
+
+/// A fault does less: with half of its links, or for half the time.
+pub(crate) fn weaker(schedule: &Schedule, number: usize) -> Vec<Schedule> {
+    let fault = &schedule.faults[number];
+    let mut weaker: Vec<What> = Vec::new();
+    if let What::Cut { links, lasting } = &fault.what
+        && links.len() > 1
+    {
+        let (some, others) = links.split_at(links.len() / 2);
+        for links in [some, others] {
+            weaker.push(What::Cut { links: links.to_vec(), lasting: *lasting });
+        }
+    }
+    let mut shorter = fault.what.clone();
+    if let Some(time) = time_of(&mut shorter)
+        && *time > schedule.settings.election_timeout / 2
+    {
+        *time /= 2;
+        weaker.push(shorter);
+    }
+    let with = |what| {
+        let mut candidate = schedule.clone();
+        candidate.faults[number] = Fault { at: fault.at, what };
+        candidate
+    };
+    weaker.into_iter().map(with).collect()
+}
+
+/// Whether a majority keeps what was synced. A schedule that takes it away proves nothing, and a
+/// search must not come to one.
+pub(crate) fn is_survivable(schedule: &Schedule) -> bool {
+    let takes = |what: &What| match what {
+        What::Rot { .. }
+        | What::Unreadable { .. }
+        | What::Misdirect { .. }
+        | What::LostWrite { .. } => true,
+        // Who comes back was not lost, as the healing sees it.
+        What::Wipe { .. } => !schedule.settings.wiped_return,
+        What::Crash { .. }
+        | What::CrashAll { .. }
+        | What::Restart { .. }
+        | What::Pause { .. }
+        | What::Cut { .. }
+        | What::Clog { .. }
+        | What::Reset { .. }
+        | What::SyncError { .. }
+        | What::DiskFull { .. }
+        | What::SlowDisk { .. }
+        | What::ClockJump { .. }
+        | What::ClockRate { .. } => false,
+    };
+    let faults = schedule.faults.iter().filter(|fault| takes(&fault.what));
+    let victims: BTreeSet<usize> = faults.flat_map(|fault| names(&fault.what)).collect();
+    victims.len() <= (schedule.settings.members - 1) / 2
+}
+
+/// The members that a fault names.
+fn names(what: &What) -> Vec<usize> {
+    let mut names = Vec::new();
+    for_each_name(&mut what.clone(), |member| names.push(*member));
+    names
+}
+
+fn for_each_name(what: &mut What, mut act: impl FnMut(&mut usize)) {
+    match what {
+        What::CrashAll { .. } => {}
+        What::Crash { member, .. }
+        | What::Restart { member, .. }
+        | What::Pause { member, .. }
+        | What::Wipe { member }
+        | What::Rot { member, .. }
+        | What::Unreadable { member, .. }
+        | What::Misdirect { member, .. }
+        | What::LostWrite { member, .. }
+        | What::SyncError { member, .. }
+        | What::DiskFull { member, .. }
+        | What::SlowDisk { member, .. }
+        | What::ClockJump { member, .. }
+        | What::ClockRate { member, .. } => act(member),
+        What::Clog { from, to, .. } | What::Reset { from, to } => {
+            act(from);
+            act(to);
+        }
+        What::Cut { links, .. } => {
+            for (from, to) in links {
+                act(from);
+                act(to);
+            }
+        }
+    }
+}
+
+/// How long a fault lasts, if it does not happen at once.
+fn time_of(what: &mut What) -> Option<&mut Time> {
+    match what {
+        What::Crash { down: time, .. }
+        | What::CrashAll { down: time, .. }
+        | What::Restart { down: time, .. }
+        | What::Pause { lasting: time, .. }
+        | What::Cut { lasting: time, .. }
+        | What::Clog { lasting: time, .. }
+        | What::DiskFull { lasting: time, .. }
+        | What::SlowDisk { lasting: time, .. }
+        | What::ClockRate { lasting: time, .. } => Some(time),
+        What::Wipe { .. }
+        | What::Reset { .. }
+        | What::Rot { .. }
+        | What::Unreadable { .. }
+        | What::Misdirect { .. }
+        | What::LostWrite { .. }
+        | What::SyncError { .. }
+        | What::ClockJump { .. } => None,
+    }
+}
