@@ -178,3 +178,98 @@ impl Summary {
         self.hash = self.hash.wrapping_add(mix(outcome.hash ^ mix(seed)));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::violation::Checker;
+
+    fn campaign(jobs: usize) -> Campaign {
+        Campaign {
+            profile: Profile::Standard,
+            first: 10,
+            seeds: 6,
+            duration: Some(2_000_000),
+            jobs: NonZero::new(jobs).expect("not 0"),
+            keep_going: false,
+            twice: false,
+        }
+    }
+
+    #[test]
+    fn a_campaign_does_not_depend_on_who_was_quicker() {
+        let run = |campaign: &Campaign| {
+            let mut seeds = Vec::new();
+            let summary = campaign.run(&mut |finished| {
+                seeds.push(finished.seed);
+                ControlFlow::Continue(())
+            });
+            seeds.sort_unstable();
+            assert_eq!(seeds, [10, 11, 12, 13, 14, 15]);
+            assert_eq!((summary.seeds, &summary.failures[..]), (6, &[][..]));
+            summary
+        };
+        let (one, three) = (run(&campaign(1)), run(&campaign(3)));
+        let sums = |sum: &Summary| (sum.hash, sum.events, sum.operations, sum.simulated);
+        assert_eq!(sums(&one), sums(&three));
+        assert_eq!(one.marks, three.marks);
+        let twice = run(&Campaign { twice: true, ..campaign(3) });
+        assert_eq!(sums(&one), sums(&twice));
+    }
+
+    #[test]
+    fn the_seeds_may_end_the_numbers() {
+        let campaign = Campaign { first: u64::MAX, seeds: 2, ..campaign(1) };
+        let mut seeds = Vec::new();
+        campaign.run(&mut |finished| {
+            seeds.push(finished.seed);
+            ControlFlow::Continue(())
+        });
+        assert_eq!(seeds, [u64::MAX, 0]);
+    }
+
+    #[test]
+    fn whoever_listens_may_end_it() {
+        let summary = campaign(1).run(&mut |_| ControlFlow::Break(()));
+        assert!(summary.seeds < 6, "{} seeds", summary.seeds);
+    }
+
+    #[test]
+    fn a_failure_ends_it_unless_it_shall_go_on() {
+        let finished = |seed| {
+            let outcome = run_traced(&Schedule::draw(&Profile::Calm, 1, Some(1)), None, 0);
+            let message = "made up".to_owned();
+            let failure = Failure { checker: Checker::Liveness, message, at: 1, event: 1 };
+            Finished { seed, trouble: Some(Trouble::Failed(failure)), outcome }
+        };
+        for keep_going in [false, true] {
+            let course = Course { next: AtomicU64::new(0), is_over: AtomicBool::new(false) };
+            let (sender, receiver) = sync_channel(2);
+            sender.send(finished(9)).expect("there is room");
+            sender.send(finished(3)).expect("there is room");
+            drop(sender);
+            let campaign = Campaign { keep_going, ..campaign(1) };
+            let summary =
+                campaign.gather(&course, &receiver, &mut |_| ControlFlow::Continue(()));
+            assert_eq!(course.is_over.into_inner(), !keep_going);
+            let seeds: Vec<_> = summary.failures.iter().map(|(seed, _)| *seed).collect();
+            assert_eq!(seeds, [3, 9], "in order of the seeds");
+        }
+    }
+
+    #[test]
+    fn runs_that_differ_are_told_apart() {
+        let run = |duration| {
+            let mut schedule = Schedule::draw(&Profile::Calm, 1, Some(2_000_000));
+            schedule.settings.duration = duration;
+            run_traced(&schedule, None, COMPARED_EVERY)
+        };
+        let (one, same, other) = (run(2_000_000), run(2_000_000), run(1_000_000));
+        assert_eq!(one.compare(&same), None);
+        let Some(Trouble::NotDeterministic { same, runs }) = one.compare(&other) else {
+            panic!("they are not told apart");
+        };
+        assert!(same > 0 && same < other.events, "{same} of {} events", other.events);
+        assert_eq!(runs, [(one.events, one.hash), (other.events, other.hash)]);
+    }
+}

@@ -188,6 +188,7 @@ impl Draw {
             Kind::Pause => What::Pause { member, lasting },
             Kind::SyncError => What::SyncError { member, salt },
             Kind::DiskFull => {
+                self.then_crash(member, at, lasting, random);
                 What::DiskFull { member, left: random.magnitude(1, 100_000), lasting }
             }
             Kind::SlowDisk => What::SlowDisk { member, factor: random.magnitude(2, 200), lasting },
@@ -213,6 +214,20 @@ impl Draw {
             Kind::Misdirect => What::Misdirect { member: victim, salt },
             Kind::LostWrite => What::LostWrite { member: victim, salt },
         };
+        if kind.is_damage() {
+            self.then_crash(victim, at, 10 * SECOND, random);
+        }
+        self.faults.push(Fault { at, what });
+    }
+
+    /// What is wrong with a disk is often met only at the next start: often there is one soon.
+    fn then_crash(&mut self, member: usize, at: Time, within: Time, random: &mut Random) {
+        if random.below(3) == 0 {
+            return;
+        }
+        let (at, salt) = (at + random.magnitude(1000, within), random.below(1 << 32));
+        let salt = u32::try_from(salt).expect("32 bits");
+        let what = What::Crash { member, steps: 0, down: random.magnitude(1000, SECOND), salt };
         self.faults.push(Fault { at, what });
     }
 
@@ -281,7 +296,8 @@ const fn mean_interval(kind: Kind) -> Option<Time> {
         Kind::Partition | Kind::OneWay | Kind::SlowDisk | Kind::ClockDrift | Kind::ClockStop => 12,
         Kind::ClockJump | Kind::Restart | Kind::StalledDisk | Kind::SyncError => 20,
         Kind::CrashAll | Kind::CrashLoop | Kind::DiskFull => 40,
-        Kind::Rot | Kind::Unreadable | Kind::Misdirect | Kind::LostWrite | Kind::Wipe => 120,
+        Kind::Rot | Kind::Unreadable | Kind::Misdirect | Kind::LostWrite => 20,
+        Kind::Wipe => 120,
     };
     Some(seconds * SECOND)
 }

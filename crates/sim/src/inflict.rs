@@ -53,7 +53,7 @@ impl World {
             What::Unreadable { member, salt } => self.damage(member - 1, salt, unreadable),
             What::Misdirect { member, salt } => self.damage(member - 1, salt, misdirect),
             What::LostWrite { member, salt } => {
-                self.damage(member - 1, salt, |disk, random| disk.lose_write(random.below(20)));
+                self.damage(member - 1, salt, |disk, random| disk.lose_write(random.magnitude(1, 20) - 1));
             }
             What::SyncError { member, salt } => {
                 fail(&self.members[member - 1].disk, &mut Random::new(u64::from(salt), 5));
@@ -209,7 +209,7 @@ fn unreadable(disk: &MemDisk, random: &mut Random) {
 }
 
 fn misdirect(disk: &MemDisk, random: &mut Random) {
-    disk.misdirect_write(random.below(20), random.magnitude(512, 64 << 10));
+    disk.misdirect_write(random.magnitude(1, 20) - 1, random.magnitude(512, 64 << 10));
 }
 
 /// An operation fails, soon or a little later, once or from now on.

@@ -92,6 +92,11 @@ kinds! {
 }
 
 impl Kind {
+    /// Whether it makes a disk lose what was synced.
+    pub(crate) const fn is_damage(self) -> bool {
+        matches!(self, Self::Rot | Self::Unreadable | Self::Misdirect | Self::LostWrite)
+    }
+
     /// Its place among [`Self::ALL`].
     pub(crate) const fn place(self) -> usize {
         self as usize

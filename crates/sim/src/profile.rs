@@ -51,11 +51,16 @@ impl Profile {
     /// How often a kind of fault occurs in a run, from 0 to 100.
     pub(crate) fn intensity(&self, kind: Kind, random: &mut Random) -> u64 {
         match self {
-            Self::Standard | Self::Mixed => match random.below(20) {
-                0..10 => 0,
-                10..19 => random.magnitude(1, 50),
-                _ => 100,
-            },
+            Self::Standard | Self::Mixed => {
+                // Damage costs the cluster members for good: it is there in fewer runs.
+                let is_rare = kind.is_damage() || kind == Kind::Wipe;
+                match random.below(20) {
+                    0..10 => 0,
+                    10..16 if is_rare => 0,
+                    10..19 => random.magnitude(1, 50),
+                    _ => 100,
+                }
+            }
             Self::Calm => 0,
             Self::Storm => 100,
             Self::Only(only) if *only == kind => 100,

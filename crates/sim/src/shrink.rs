@@ -10,6 +10,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::random::mix;
 use crate::run::{Failure, record, run};
 use crate::schedule::Schedule;
 use crate::simpler;
@@ -44,6 +45,12 @@ pub struct Shrunk {
 /// The runs that a search may take if nobody says otherwise.
 pub const SHRINK_BUDGET: u32 = 400;
 
+/// Other seeds with which a great change is tried.
+const THROWS: u64 = 8;
+
+/// Faults that are tried sooner with other seeds, too.
+const MOVED_MAX: usize = 3;
+
 /// Finds a smaller schedule that fails in the same way, with at most `budget` runs, and two for the
 /// recording. `progress` hears of every run.
 #[must_use]
@@ -59,17 +66,14 @@ pub fn shrink(
         best,
         failure: failure.clone(),
         is_survivable: simpler::is_survivable(schedule),
+        first_seed: schedule.seed,
         tried: BTreeSet::new(),
         runs: 0,
         budget,
         progress,
     };
-    let mut is_smallest = false;
-    while !is_smallest && !search.is_spent() {
-        let before = search.best.clone();
-        search.round();
-        is_smallest = search.best == before && !search.is_spent();
-    }
+    while search.round() || search.with_other_luck() {}
+    let is_smallest = !search.is_spent();
     let (schedule, outcome) = record(&search.best);
     Shrunk { schedule, failure: outcome.failure, runs: search.runs, is_smallest }
 }
@@ -81,6 +85,8 @@ struct Search<'a> {
     failure: Failure,
     /// The cluster can survive the faults of the schedule that the search began with.
     is_survivable: bool,
+    /// What other seeds are made of.
+    first_seed: u64,
     /// Every candidate that was run.
     tried: BTreeSet<String>,
     runs: u32,
@@ -89,8 +95,9 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    /// Tries everything once.
-    fn round(&mut self) {
+    /// Tries everything once; whether anything helped.
+    fn round(&mut self) -> bool {
+        let before = self.best.clone();
         self.shorten();
         self.drop_faults();
         self.try_all(simpler::without_members);
@@ -99,6 +106,28 @@ impl Search<'_> {
         self.try_each(simpler::SETTINGS);
         self.try_faults(simpler::sooner);
         self.try_faults(simpler::weaker);
+        self.best != before
+    }
+
+    /// Tries great changes with other seeds: what happens at random comes out differently after
+    /// them, and what fails by an accident of times needs more than one throw.
+    fn with_other_luck(&mut self) -> bool {
+        let each = [simpler::CLIENTS, simpler::RATES, simpler::SETTINGS].concat();
+        let mut candidates = simpler::without_members(&self.best);
+        candidates.extend(each.iter().map(|change| {
+            let mut candidate = self.best.clone();
+            change(&mut candidate);
+            candidate
+        }));
+        let first = 0..self.best.faults.len().min(MOVED_MAX);
+        candidates.extend(first.flat_map(|number| simpler::sooner(&self.best, number)));
+        candidates.retain(|candidate| *candidate != self.best);
+        candidates.into_iter().any(|candidate| {
+            (1..=THROWS).any(|throw| {
+                let seed = mix(self.first_seed ^ throw);
+                self.attempt(Schedule { seed, ..candidate.clone() })
+            })
+        })
     }
 
     /// Ends the faults as soon as it fails.

@@ -84,7 +84,8 @@ pub(crate) fn shorter(schedule: &Schedule) -> Vec<Schedule> {
     ends.into_iter().map(|end| until(schedule, end.max(1))).collect()
 }
 
-/// Fewer members: those go first that the fewest faults name, two of them, then one.
+/// Three members, or five, without those that the fewest faults name. Even numbers and fewer than
+/// three fail in ways of their own.
 pub(crate) fn without_members(schedule: &Schedule) -> Vec<Schedule> {
     let members = schedule.settings.members;
     let mut order: Vec<usize> = (1..=members).collect();
@@ -92,19 +93,16 @@ pub(crate) fn without_members(schedule: &Schedule) -> Vec<Schedule> {
         let faults = schedule.faults.iter().filter(|fault| names(&fault.what).contains(member));
         (faults.count(), usize::MAX - member)
     });
-    let mut candidates = Vec::new();
-    for count in [2, 1] {
-        if count < members {
-            let mut gone = order[..count].to_vec();
-            gone.sort_unstable();
-            let mut smaller = schedule.clone();
-            for member in gone.into_iter().rev() {
-                remove(&mut smaller, member);
-            }
-            candidates.push(smaller);
-        }
-    }
-    candidates
+    let sizes = [3, 5].into_iter().filter(|size| *size < members);
+    let smaller = sizes.map(|size| {
+        let mut gone = order[..members - size].to_vec();
+        gone.sort_unstable();
+        let mut smaller = schedule.clone();
+        // The last first: the names of the others stay theirs.
+        gone.into_iter().rev().for_each(|member| remove(&mut smaller, member));
+        smaller
+    });
+    smaller.collect()
 }
 
 /// Takes a member out, with the faults that name it; the members behind it move up.
@@ -254,5 +252,109 @@ fn time_of(what: &mut What) -> Option<&mut Time> {
         | What::LostWrite { .. }
         | What::SyncError { .. }
         | What::ClockJump { .. } => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::profile::Profile;
+
+    fn with(faults: impl IntoIterator<Item = What>) -> Schedule {
+        let mut schedule = Schedule::draw(&Profile::Calm, 1, None);
+        let at = |(number, what): (Time, _)| Fault { at: 1_000_000 * (1 + number), what };
+        schedule.faults = (0..).zip(faults).map(at).collect();
+        schedule
+    }
+
+    #[test]
+    fn a_removed_member_is_named_no_more_and_those_behind_it_move_up() {
+        let links = vec![(1, 2), (2, 3), (3, 5), (5, 1)];
+        let mut schedule = with([
+            What::Wipe { member: 2 },
+            What::Wipe { member: 5 },
+            What::Cut { links, lasting: 7 },
+            What::Cut { links: vec![(2, 4)], lasting: 7 },
+            What::Reset { from: 3, to: 2 },
+            What::Reset { from: 3, to: 1 },
+            What::CrashAll { down: 1, salt: 1 },
+        ]);
+        remove(&mut schedule, 2);
+        assert_eq!(schedule.settings.members, 4);
+        let left: Vec<_> = schedule.faults.into_iter().map(|fault| fault.what).collect();
+        assert_eq!(
+            left,
+            [
+                What::Wipe { member: 4 },
+                What::Cut { links: vec![(2, 4), (4, 1)], lasting: 7 },
+                What::Reset { from: 2, to: 1 },
+                What::CrashAll { down: 1, salt: 1 },
+            ]
+        );
+    }
+
+    #[test]
+    fn the_members_that_the_fewest_faults_name_go_first() {
+        let schedule = with([1, 3, 5, 5, 1].map(|member| What::Pause { member, lasting: 1 }));
+        let smaller = without_members(&schedule);
+        assert_eq!(smaller.len(), 1);
+        let members: Vec<_> =
+            smaller[0].faults.iter().flat_map(|fault| names(&fault.what)).collect();
+        assert_eq!((smaller[0].settings.members, members), (3, vec![1, 2, 3, 3, 1]));
+        assert_eq!(without_members(&smaller[0]), []);
+    }
+
+    #[test]
+    fn no_majority_loses_its_disks() {
+        let wiped = |members: &[usize]| with(members.iter().map(|m| What::Wipe { member: *m }));
+        assert!(is_survivable(&wiped(&[1, 2, 1])));
+        assert!(!is_survivable(&wiped(&[1, 2, 3])));
+        let mut back = wiped(&[1, 2, 3]);
+        back.settings.wiped_return = true;
+        assert!(is_survivable(&back));
+        let mut fewer = wiped(&[1, 2]);
+        remove(&mut fewer, 5);
+        remove(&mut fewer, 4);
+        assert!(!is_survivable(&fewer));
+    }
+
+    #[test]
+    fn what_comes_sooner_keeps_its_order() {
+        let schedule = with([1, 2, 3].map(|member| What::Wipe { member }));
+        for number in 0..3 {
+            for sooner in sooner(&schedule, number) {
+                assert!(sooner.faults.is_sorted_by_key(|fault| fault.at));
+                assert!(sooner.settings.duration < schedule.settings.duration);
+                assert_eq!(sooner.faults[..number], schedule.faults[..number]);
+            }
+        }
+    }
+
+    #[test]
+    fn every_step_gives_what_can_be_run_and_ends() {
+        for seed in 1..20 {
+            let first = Schedule::draw(&Profile::Storm, seed, None);
+            for change in [CLIENTS, RATES, SETTINGS].concat() {
+                let mut schedule = first.clone();
+                let mut times = 0;
+                loop {
+                    let before = schedule.clone();
+                    change(&mut schedule);
+                    assert_eq!(Schedule::parse(&schedule.to_text()).as_ref(), Ok(&schedule));
+                    if schedule == before {
+                        break;
+                    }
+                    times += 1;
+                    assert!(times < 40, "it does not end");
+                }
+            }
+            let all = [without_members(&first), shorter(&first)].concat();
+            let each = (0..first.faults.len())
+                .flat_map(|number| [sooner(&first, number), weaker(&first, number)].concat());
+            for schedule in all.into_iter().chain(each) {
+                assert_ne!(schedule, first);
+                assert_eq!(Schedule::parse(&schedule.to_text()), Ok(schedule));
+            }
+        }
     }
 }

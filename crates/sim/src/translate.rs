@@ -118,10 +118,12 @@ pub(crate) fn of_range(answer: Result<RangeResponse, Error>) -> Result<Response,
 }
 
 fn of_error(error: &Error) -> Result<Response, String> {
-    match error {
-        Error::Compacted => Ok(Response::Compacted),
-        Error::FutureRevision => Ok(Response::FutureRevision),
-        other => Err(format!("an error that nothing led to: {other}")),
+    if *error == Error::Compacted {
+        Ok(Response::Compacted)
+    } else if *error == Error::FutureRevision {
+        Ok(Response::FutureRevision)
+    } else {
+        Err(format!("an error that nothing led to: {error}"))
     }
 }
 

@@ -170,10 +170,7 @@ impl World {
     }
 
     fn happen(&mut self, event: Event) {
-        let event = match self.postpone(event) {
-            Some(event) => event,
-            None => return,
-        };
+        let Some(event) = self.postpone(event) else { return };
         if let Event::Look { member } = event {
             // Looking changes nothing, so it is no event of the run.
             self.look(member);

@@ -18,6 +18,7 @@
 
 mod case;
 mod digraph;
+mod named;
 
 use std::collections::BTreeSet;
 
@@ -105,6 +106,30 @@ fn draw(random: &mut Random) -> Digraph {
         }
         is_open || planted < MEMBERS && is_planted(from) && is_planted(to)
     })
+}
+
+#[test]
+fn partitions_with_a_name() {
+    let cases = named::ALL.iter().zip(0..).flat_map(|(named, number)| {
+        Manner::ALL.map(|manner| (named.case(manner, number, SHORT), named.is_led))
+    });
+    let mut wrong = Vec::new();
+    for (case, is_led) in cases {
+        match case.run() {
+            Ok(seen) if seen.is_led == is_led => {}
+            Ok(seen) => wrong.push(format!("{case}\nwhether it is led is wrong: {seen:?}")),
+            Err(failure) => wrong.push(failure),
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn partitions_of_ten_minutes() {
+    let named = named::ALL.iter().filter(|named| named.is_long).zip(1000..);
+    let manners = Manner::ALL.into_iter().cycle();
+    let cases = named.zip(manners).map(|((named, seed), manner)| named.case(manner, seed, LONG));
+    try_all("ten minutes", cases);
 }
 
 /// Runs them, and fails with all that failed.

@@ -1,0 +1,77 @@
+//! What the search for a smaller schedule is worth, on runs that are bound to fail: members whose
+//! disks were emptied come back under their old names, which loses what was promised.
+
+use quorate_sim::{
+    Checker, Failure, Fault, Profile, Progress, SHRINK_BUDGET, Schedule, What, run, shrink,
+};
+
+const SECOND: u64 = 1_000_000;
+
+/// A short run with all kinds of faults, in which members forget everything.
+fn forgetful(seed: u64) -> Schedule {
+    let mut schedule = Schedule::draw(&Profile::Storm, seed, Some(10 * SECOND));
+    schedule.settings.wiped_return = true;
+    schedule.settings.operations = 5;
+    let wipe = |second: u64| {
+        let member = usize::try_from(second * 2 % 5).expect("small") + 1;
+        Fault { at: second * SECOND, what: What::Wipe { member } }
+    };
+    schedule.faults.extend((2..10).map(wipe));
+    schedule.faults.sort_by_key(|fault| fault.at);
+    schedule
+}
+
+/// Some that fail soon, each as a checker of safety sees it.
+fn failing() -> impl Iterator<Item = (Schedule, Failure)> {
+    (1..).map(forgetful).filter_map(|schedule| {
+        let failure = run(&schedule).failure?;
+        (failure.checker != Checker::Liveness).then_some((schedule, failure))
+    })
+}
+
+#[test]
+fn what_is_left_is_small_and_fails_in_the_same_way() {
+    for (schedule, failure) in failing().take(3) {
+        let mut last = None;
+        let shrunk = shrink(&schedule, &failure, SHRINK_BUDGET, &mut |at| last = Some(*at));
+        let smallest = &shrunk.schedule;
+        let left = shrunk.failure.as_ref().expect("it still fails");
+        assert_eq!(left.checker, failure.checker);
+        assert!(smallest.faults.len() <= schedule.faults.len() / 4, "{smallest:?}");
+        assert!(left.event <= failure.event / 2, "{} of {} events", left.event, failure.event);
+        assert!(shrunk.runs <= SHRINK_BUDGET);
+        let faults = smallest.faults.len();
+        let Progress { runs, events, .. } = last.expect("it was told of every run");
+        assert_eq!((runs, events), (shrunk.runs, left.event));
+        // It is a file that can be read, and that fails just so.
+        let read = Schedule::parse(&smallest.to_text()).expect("it can be read");
+        assert_eq!((&read, read.faults.len()), (smallest, faults));
+        assert_eq!(run(&read).failure, shrunk.failure);
+        let recording = smallest.recording.as_ref().expect("it is recorded");
+        assert_eq!(recording.failure, format!("{}: {}", left.checker, left.message));
+        assert_eq!(recording.events, left.event);
+    }
+}
+
+#[test]
+fn the_search_is_deterministic_and_keeps_to_its_budget() {
+    let (schedule, failure) = failing().next().expect("there is no end of them");
+    let search = |budget| shrink(&schedule, &failure, budget, &mut |_| ());
+    let (one, other) = (search(12), search(12));
+    assert_eq!((one.runs, one.is_smallest), (12, false));
+    assert_eq!(one.schedule, other.schedule);
+    let none = search(0);
+    assert_eq!((none.runs, none.failure), (0, Some(failure.clone())));
+    assert_eq!(none.schedule.faults, schedule.faults);
+}
+
+#[test]
+fn a_failure_that_does_not_come_again_is_not_shrunk() {
+    let mut schedule = forgetful(1);
+    schedule.settings.wiped_return = false;
+    schedule.faults.clear();
+    let (_, failure) = failing().next().expect("there is no end of them");
+    let shrunk = shrink(&schedule, &failure, 5, &mut |_| ());
+    assert_eq!(shrunk.failure, None);
+    assert_eq!(shrunk.schedule.seed, schedule.seed);
+}
