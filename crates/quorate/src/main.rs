@@ -7,10 +7,12 @@ mod output;
 mod serve;
 mod settings;
 mod shutdown;
+mod sim;
 
 use std::io::{self, Write};
 use std::num::NonZero;
-use std::process::ExitCode;
+use std::panic;
+use std::process::{self, ExitCode};
 use std::thread::available_parallelism;
 
 use anyhow::Result;
@@ -28,7 +30,8 @@ use tokio::runtime::{Builder, Runtime};
 Examples:
   quorate dev                        a durable three-member cluster, right here
   quorate put greeting hello         then: quorate get greeting
-  quorate serve --help               one member of a cluster over several hosts"
+  quorate serve --help               one member of a cluster over several hosts
+  quorate sim run                    clusters in a simulated hostile world"
 )]
 struct Arguments {
     #[command(flatten)]
@@ -47,6 +50,7 @@ enum Command {
     Serve(Box<serve::Serve>),
     #[command(flatten)]
     Client(cli::ClientCommand),
+    Sim(sim::Sim),
 }
 
 fn main() -> ExitCode {
@@ -61,6 +65,7 @@ fn main() -> ExitCode {
             };
             begin().map(|runtime| runtime.block_on(cli::run(client, command)))
         }
+        Command::Sim(sim) => logging.start("warn").map(|()| sim.run()),
     };
     outcome.unwrap_or_else(|error| {
         // Nobody is left to be told if this fails, too.
@@ -77,6 +82,7 @@ fn serve(
     command: impl Future<Output = Result<()>>,
 ) -> Result<ExitCode> {
     logging.start(level)?;
+    die_of_panics();
     // Connections need descriptors; the usual soft limit is far below what is allowed.
     let limit = getrlimit(Resource::Nofile);
     if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
@@ -93,4 +99,42 @@ fn serve(
     let runtime = builder.enable_all().build()?;
     runtime.block_on(command)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// From here on a panic of any thread ends the process, after it was reported. A member that has
+/// lost a thread may look alive and serve nothing; one that is dead is replaced by the others, and
+/// its disk is as good as after any crash.
+fn die_of_panics() {
+    let report = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        report(info);
+        process::abort();
+    }));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::env;
+    use std::process::Command;
+    use std::thread;
+
+    /// Set in the process that is to die.
+    const VICTIM: &str = "QUORATE_TEST_PANICS";
+
+    #[test]
+    fn a_panic_of_any_thread_ends_a_server() {
+        if env::var_os(VICTIM).is_some() {
+            super::die_of_panics();
+            // A thread whose panic nobody would notice.
+            drop(thread::spawn(|| panic!("the thread is lost")).join());
+            return;
+        }
+        let mut command = Command::new(env::current_exe().expect("tests know where they are"));
+        command.args(["--exact", "tests::a_panic_of_any_thread_ends_a_server", "--nocapture"]);
+        let outcome = command.env(VICTIM, "1").output().expect("it can be run");
+        let stderr = String::from_utf8_lossy(&outcome.stderr);
+        // By a signal: no code.
+        assert_eq!(outcome.status.code(), None, "{}: {stderr}", outcome.status);
+        assert!(stderr.contains("the thread is lost"), "{stderr}");
+    }
 }

@@ -1,23 +1,31 @@
 //! Runs seeds until one fails: what `cargo xtask mutants` hunts planted bugs with. For people there
 //! is `quorate sim run`.
 //!
-//! `hunt [--profile NAME] [--first SEED] [--seeds N] [--seconds S] [--jobs J] [--all]`
+//! `hunt [--profile NAME] [--first SEED] [--seeds N] [--seconds S] [--jobs J] [--all] [--verbose]`
+//! `hunt --trace FILE --first SEED …` writes what happens in one run.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for the terminal")]
 
+use std::fs::File;
+use std::io::BufWriter;
 use std::num::NonZero;
 use std::ops::ControlFlow;
 use std::process::ExitCode;
 
-use quorate_sim::{Campaign, Finished, Profile, Trouble, UnknownProfile};
+use quorate_sim::{
+    Campaign, Finished, Profile, Schedule, Trouble, UnknownProfile, run_traced,
+};
 
 fn main() -> ExitCode {
-    let (campaign, is_verbose) = match parse() {
-        Ok(campaign) => campaign,
+    let Arguments { campaign, is_verbose, trace } = match parse() {
+        Ok(arguments) => arguments,
         Err(error) => {
             eprintln!("Error: {error}");
             return ExitCode::from(2);
         }
     };
+    if let Some(path) = trace {
+        return write_trace(&campaign, &path);
+    }
     let summary = campaign.run(&mut |finished: &Finished| {
         if is_verbose {
             let Finished { seed, outcome, trouble } = finished;
@@ -55,7 +63,27 @@ fn words(trouble: &Trouble) -> String {
     }
 }
 
-fn parse() -> Result<(Campaign, bool), String> {
+struct Arguments {
+    campaign: Campaign,
+    is_verbose: bool,
+    trace: Option<String>,
+}
+
+fn write_trace(campaign: &Campaign, path: &str) -> ExitCode {
+    let schedule = Schedule::draw(&campaign.profile, campaign.first, campaign.duration);
+    let file = match File::create(path) {
+        Ok(file) => file,
+        Err(error) => {
+            eprintln!("Error: {path} cannot be written: {error}");
+            return ExitCode::from(2);
+        }
+    };
+    let outcome = run_traced(&schedule, Some(Box::new(BufWriter::new(file))), 0);
+    if outcome.failure.is_some() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+fn parse() -> Result<Arguments, String> {
+    let mut trace = None;
     let mut campaign = Campaign {
         profile: Profile::Standard,
         first: 1,
@@ -85,9 +113,10 @@ fn parse() -> Result<(Campaign, bool), String> {
                 campaign.jobs = jobs.ok_or("--jobs needs a number from 1 on")?;
             }
             "--all" => campaign.keep_going = true,
+            "--trace" => trace = Some(value()?),
             "--verbose" => is_verbose = true,
             _ => return Err(format!("{word} is no option")),
         }
     }
-    Ok((campaign, is_verbose))
+    Ok(Arguments { campaign, is_verbose, trace })
 }

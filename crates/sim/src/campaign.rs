@@ -249,8 +249,7 @@ mod tests {
             sender.send(finished(3)).expect("there is room");
             drop(sender);
             let campaign = Campaign { keep_going, ..campaign(1) };
-            let summary =
-                campaign.gather(&course, &receiver, &mut |_| ControlFlow::Continue(()));
+            let summary = campaign.gather(&course, &receiver, &mut |_| ControlFlow::Continue(()));
             assert_eq!(course.is_over.into_inner(), !keep_going);
             let seeds: Vec<_> = summary.failures.iter().map(|(seed, _)| *seed).collect();
             assert_eq!(seeds, [3, 9], "in order of the seeds");

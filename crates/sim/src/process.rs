@@ -79,11 +79,9 @@ impl World {
             }
         }
         self.watch.on_start(member, raft);
-        if self.members[member].fitness == Fitness::Sound {
-            // What recovery accepted it has also made durable.
-            let durable = Durable { last: raft.last(), hard_state: replica.log().hard_state() };
-            self.watch.on_synced(member, durable);
-        }
+        // What recovery accepted it has also made durable.
+        let durable = Durable { last: raft.last(), hard_state: replica.log().hard_state() };
+        self.watch.on_synced(member, durable);
         self.connect(member);
         let local = self.local(member);
         let here = &mut self.members[member];

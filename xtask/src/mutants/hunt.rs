@@ -54,8 +54,8 @@ pub(super) struct Share {
 pub(super) struct Hunter {
     tree: PathBuf,
     target: PathBuf,
-    /// Where what it says goes.
-    output: PathBuf,
+    /// Where its output and its errors go.
+    said: [PathBuf; 2],
 }
 
 impl Hunter {
@@ -64,7 +64,7 @@ impl Hunter {
         Self {
             tree: tree.to_owned(),
             target: folder.join("target"),
-            output: folder.join("hunt.out"),
+            said: [folder.join("hunt.out"), folder.join("hunt.err")],
         }
     }
 
@@ -112,16 +112,17 @@ impl Hunter {
         at_most: Duration,
     ) -> anyhow::Result<End> {
         let jobs = thread::available_parallelism().map_or(1, usize::from);
-        let output = File::create(&self.output)
-            .with_context(|| format!("cannot write {}", self.output.display()))?;
+        let create = |path: &PathBuf| {
+            File::create(path).with_context(|| format!("cannot write {}", path.display()))
+        };
         let mut child = Command::new(self.target.join("mutants/examples/hunt"))
             .args(["--profile", profile, "--seeds", &seeds.to_string()])
             .args(["--jobs", &jobs.to_string()])
             .args(more)
             .current_dir(&self.tree)
             .stdin(Stdio::null())
-            .stderr(output.try_clone()?)
-            .stdout(output)
+            .stdout(create(&self.said[0])?)
+            .stderr(create(&self.said[1])?)
             .spawn()
             .context("the hunter cannot be started")?;
         let began = Instant::now();
@@ -136,10 +137,8 @@ impl Hunter {
             }
             thread::sleep(PAUSE);
         };
-        let said = std::fs::read(&self.output)?;
-        let said = String::from_utf8_lossy(&said);
-        let line = said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default();
-        Ok(end(status, line))
+        let [output, errors] = &self.said;
+        Ok(end(status, &last_line(output)?, &last_line(errors)?))
     }
 }
 
@@ -157,13 +156,20 @@ enum End {
 /// The status of a program whose main thread panicked.
 const PANICKED: i32 = 101;
 
-fn end(status: ExitStatus, line: &str) -> End {
+fn end(status: ExitStatus, line: &str, error: &str) -> End {
     match status.code() {
-        Some(PANICKED) => End::Died(format!("panicked: {line}")),
-        Some(status) => End::Ended { status, line: line.to_owned() },
+        Some(PANICKED) => End::Died(format!("panicked: {error}")),
+        Some(status @ (0 | 1)) => End::Ended { status, line: line.to_owned() },
+        Some(status) => End::Ended { status, line: error.to_owned() },
         // By a signal: out of its stack, aborted.
-        None => End::Died(format!("died ({status}): {line}")),
+        None => End::Died(format!("died ({status}): {error}")),
     }
+}
+
+fn last_line(path: &Path) -> anyhow::Result<String> {
+    let said = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let said = String::from_utf8_lossy(&said);
+    Ok(said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default().to_owned())
 }
 
 fn found(status: i32, line: &str) -> anyhow::Result<Found> {

@@ -106,13 +106,13 @@ fn check_unpatched(hunter: &Hunter, chosen: &[Mutant]) -> anyhow::Result<()> {
 /// Plants a bug, hunts it, and takes it out again.
 fn hunt_one(copy: &SourceCopy, hunter: &Hunter, mutant: &Mutant, seeds: u64) -> Outcome {
     let began = Instant::now();
-    let mut built = began;
+    let mut built = None;
     let mut look = || -> anyhow::Result<Verdict> {
         let patched = copy.apply(mutant)?;
         hunter.build().with_context(|| {
             format!("{} does not compile; adapt it to the sources, or delete it", mutant.file())
         })?;
-        built = Instant::now();
+        built = Some(Instant::now());
         let verdict = match mutant.expectation {
             Expectation::Caught => Verdict::of(mutant, hunter.hunt(&mutant.profile, seeds)?),
             Expectation::OneSeedIn(seldom) => {
@@ -125,10 +125,7 @@ fn hunt_one(copy: &SourceCopy, hunter: &Hunter, mutant: &Mutant, seeds: u64) -> 
     };
     let verdict = look().unwrap_or_else(|error| Verdict::Error(format!("{error:#}")));
     let ended = Instant::now();
-    Outcome {
-        name: mutant.name.clone(),
-        verdict,
-        building: built - began,
-        hunting: if built > began { ended - built } else { built - began },
-    }
+    let built = built.unwrap_or(ended);
+    let (building, hunting) = (built - began, ended - built);
+    Outcome { name: mutant.name.clone(), verdict, building, hunting }
 }

@@ -61,6 +61,8 @@ pub(super) struct Seen {
     pub(super) leaderless: Time,
     /// Whether there was one in the end.
     pub(super) is_led: bool,
+    /// Whether somebody was connected to a majority whose logs were not ahead of its own.
+    pub(super) is_electable: bool,
     /// By how much the highest term rose from the cut until terms were to come to rest.
     pub(super) terms_before: u64,
     /// By how much it rose from then on.
@@ -111,7 +113,7 @@ impl Case {
         };
         let settings = Settings {
             members: self.digraph.members,
-            clients: 2,
+            clients: if self.lasting > 100 { 1 } else { 2 },
             election_timeout,
             heartbeat: election_timeout / 4,
             latency,
@@ -202,6 +204,7 @@ impl Case {
                 seen.leaderless = at + step;
             }
         }
+        seen.is_electable = is_electable(world, digraph);
         seen.terms_before = settled - term;
         seen.terms_after = highest_term(world) - settled;
         seen.committed = world.watch.commit().value() - committed;
@@ -217,9 +220,14 @@ impl Case {
             if !seen.is_led || seen.leaderless > LEADER_WITHIN * TIMEOUT {
                 return Err("a majority is connected among itself, and is not led".to_owned());
             }
-            if seen.committed < self.lasting / 10 {
+            if seen.committed < self.lasting / 20 {
                 return Err("a majority is connected and led, but serves no writes".to_owned());
             }
+        }
+        if seen.is_electable && !seen.is_led {
+            return Err(
+                "a majority would vote for a member that asks it, and is not led".to_owned()
+            );
         }
         if !digraph.has_hub() && seen.is_led {
             return Err("somebody leads who cannot ask a majority".to_owned());
@@ -268,6 +276,17 @@ fn led(world: &World) -> Option<usize> {
             .flatten()
             .filter(|raft| raft.term() == leader.term() && raft.leader() == Some(leader.id()));
         leader.is_leader() && follows.count() > world.members.len() / 2
+    })
+}
+
+/// Whether a majority would vote for some member that it is connected to.
+fn is_electable(world: &World, digraph: Digraph) -> bool {
+    let last = |member: usize| world.watch.seen[member].last;
+    (0..digraph.members).any(|hub| {
+        let votes = (0..digraph.members).filter(|voter| {
+            *voter == hub || digraph.is_two_way(hub, *voter) && last(*voter) <= last(hub)
+        });
+        votes.count() >= digraph.quorum()
     })
 }
 

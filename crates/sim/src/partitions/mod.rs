@@ -12,9 +12,10 @@
 //! - Terms come to rest, everywhere.
 //! - Once all links are open, all members come to the same state.
 //!
-//! In between, where a member is connected to a majority that is not connected among itself, a
-//! leader is possible and is not promised: votes are for the log that is ahead, and that may be the
-//! log of a member that cannot ask a majority.
+//! In between, where a member is connected to a majority that is not connected among itself, it
+//! leads if its log is not behind those of a majority. Whether it is depends on what was under way
+//! when the links were cut, so a leader is possible, and not promised: votes are not for a log that
+//! is behind, and whoever is ahead may not be able to ask a majority.
 
 mod case;
 mod digraph;
@@ -181,7 +182,6 @@ impl Summary {
     }
 
     /// Says it, to those who ask for the output of tests.
-    #[expect(clippy::print_stderr, reason = "shown with --nocapture only")]
     fn tell(&mut self, name: &str) {
         eprintln!(
             "{name}: {} cases; {} with a connected majority; {} of {} others that could be led \
