@@ -184,6 +184,21 @@ impl Draw {
                 }
                 return;
             }
+            Kind::CrashElected => What::CrashElected {
+                times: u32::try_from(random.between(2, 8)).expect("small"),
+                steps: u32::try_from(random.magnitude(1, 100)).expect("small"),
+                down: random.magnitude(1000, 3 * election),
+                salt,
+            },
+            Kind::CrashVoters => {
+                let down = random.magnitude(1000, election);
+                What::CrashVoters { down, lasting: random.magnitude(election, 6 * election), salt }
+            }
+            Kind::CutLeader => {
+                let (deaf, dumb) = [(true, true), (true, true), (true, false), (false, true)]
+                    [random.place(4)];
+                What::CutLeader { deaf, dumb, stopped: random.below(2) == 0, lasting }
+            }
             Kind::Restart => What::Restart { member, down: random.magnitude(1000, 2 * election) },
             Kind::Pause => What::Pause { member, lasting },
             Kind::SyncError => What::SyncError { member, salt },
@@ -293,7 +308,9 @@ const fn mean_interval(kind: Kind) -> Option<Time> {
         Kind::Loss | Kind::Duplicate | Kind::Replay | Kind::Jitter | Kind::Damage => return None,
         Kind::Reset => 2,
         Kind::Crash | Kind::Clog | Kind::Partial | Kind::Pause => 8,
+        Kind::CutLeader => 10,
         Kind::Partition | Kind::OneWay | Kind::SlowDisk | Kind::ClockDrift | Kind::ClockStop => 12,
+        Kind::CrashElected | Kind::CrashVoters => 15,
         Kind::ClockJump | Kind::Restart | Kind::StalledDisk | Kind::SyncError => 20,
         Kind::CrashAll | Kind::CrashLoop | Kind::DiskFull => 40,
         Kind::Rot | Kind::Unreadable | Kind::Misdirect | Kind::LostWrite => 20,

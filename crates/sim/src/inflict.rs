@@ -34,6 +34,24 @@ impl World {
                 }
             }
             What::CrashAll { down, salt } => self.crash_all(down, salt),
+            What::CrashElected { .. } => self.ambush.elected = Some((number, 0)),
+            What::CrashVoters { lasting, .. } => {
+                self.ambush.voters = Some((number, now + lasting));
+                if let Some(leader) = self.leader() {
+                    self.spring(number, leader);
+                }
+            }
+            What::CutLeader { deaf, dumb, stopped, lasting } => {
+                if let Some(leader) = self.leader() {
+                    self.cut_leader(leader, deaf, dumb);
+                    if stopped {
+                        self.members[leader].clock.run_at(now, 0);
+                        self.reset_timer(leader);
+                    }
+                    self.ambush.cut.push((number, leader));
+                    self.ends(number, lasting);
+                }
+            }
             What::Restart { member, down } => self.stop(member - 1, down),
             What::Pause { member, lasting } => self.pause(member - 1, lasting),
             What::Wipe { member } => self.wipe(member - 1),
@@ -110,6 +128,16 @@ impl World {
                     self.network.mend(from - 1, to - 1);
                 }
             }
+            What::CutLeader { deaf, dumb, stopped, .. } => {
+                let place = self.ambush.cut.iter().position(|(cut, _)| *cut == number);
+                if let Some((_, leader)) = place.map(|place| self.ambush.cut.swap_remove(place)) {
+                    self.mend_leader(leader, deaf, dumb);
+                    if stopped {
+                        self.members[leader].clock.run_at(now, RIGHT);
+                        self.reset_timer(leader);
+                    }
+                }
+            }
             What::DiskFull { member, .. } => {
                 let here = &mut self.members[member - 1];
                 here.space = None;
@@ -127,6 +155,8 @@ impl World {
             }
             What::Crash { .. }
             | What::CrashAll { .. }
+            | What::CrashElected { .. }
+            | What::CrashVoters { .. }
             | What::Restart { .. }
             | What::Pause { .. }
             | What::Wipe { .. }

@@ -56,6 +56,9 @@ impl World {
         {
             self.marks.hit(Mark::CandidateAgain);
         }
+        if let CoreEvent::BecameLeader { .. } = event {
+            self.on_elected(member);
+        }
         if let CoreEvent::BecameLeader { .. } = event
             && self.members.iter().filter(|member| member.is_leader()).count() > 1
         {

@@ -53,6 +53,8 @@ kinds! {
     OneWay = "one-way",
     /// single links are cut, in one direction or both
     Partial = "partial",
+    /// the leader is cut off, in one direction or both, and often its clock stands still meanwhile
+    CutLeader = "cut-leader",
     /// connections break and are made anew, with what was on its way lost
     Reset = "reset",
     /// a member crashes at any step and loses what was not synced
@@ -61,6 +63,10 @@ kinds! {
     CrashAll = "crash-all",
     /// a member crashes again and again, moments after each start
     CrashLoop = "crash-loop",
+    /// leaders crash moments after their election, several in a row
+    CrashElected = "crash-elected",
+    /// the leader crashes, and who votes or stands for election crashes as soon as it has
+    CrashVoters = "crash-voters",
     /// a member is stopped in order and started again
     Restart = "restart",
     /// a member stands still while the clock runs on

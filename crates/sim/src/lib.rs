@@ -3,6 +3,7 @@
 pub mod history;
 
 mod campaign;
+mod ambush;
 mod clients;
 mod clock;
 mod describe;

@@ -92,6 +92,7 @@ marks! {
     CrashedMidSteps = "a member crashed between two steps of its work",
     CrashedStarting = "a member crashed before it had caught up after its start",
     CrashedLeader = "a leader crashed",
+    CrashedVoter = "a member crashed right after it voted",
     Killed = "a process was killed and its disk kept what was not synced",
     AllDown = "all members were down at once",
     RestartedInOrder = "a member was stopped in order and started again",

@@ -141,6 +141,37 @@ pub enum What {
         /// Decides what the disks keep, and who starts when.
         salt: u32,
     },
+    /// Whoever is elected next crashes within some steps, and so do the leaders after it.
+    CrashElected {
+        /// How many leaders.
+        times: u32,
+        /// Parts of its work that each still does, at most.
+        steps: u32,
+        /// How long each stays down, at most.
+        down: Time,
+        /// Decides what the disks keep, and the details.
+        salt: u32,
+    },
+    /// The leader crashes; in the election that follows, some crash right after they voted.
+    CrashVoters {
+        /// How long each stays down, at most.
+        down: Time,
+        /// How long it goes on.
+        lasting: Time,
+        /// Decides what the disks keep, and who crashes.
+        salt: u32,
+    },
+    /// The leader is cut off from all others.
+    CutLeader {
+        /// It does not hear them.
+        deaf: bool,
+        /// They do not hear it.
+        dumb: bool,
+        /// Its clock stands still.
+        stopped: bool,
+        /// How long.
+        lasting: Time,
+    },
     /// The process is stopped in order, and starts again.
     Restart {
         /// Who.
@@ -373,7 +404,10 @@ impl Fault {
             Err(format!("the fault at {} names member {member} of {members}", self.at))
         };
         match &self.what {
-            What::CrashAll { .. } => Ok(()),
+            What::CrashAll { .. }
+            | What::CrashElected { .. }
+            | What::CrashVoters { .. }
+            | What::CutLeader { .. } => Ok(()),
             What::Crash { member, .. }
             | What::Restart { member, .. }
             | What::Pause { member, .. }

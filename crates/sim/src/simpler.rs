@@ -180,6 +180,9 @@ pub(crate) fn is_survivable(schedule: &Schedule) -> bool {
         What::Wipe { .. } => !schedule.settings.wiped_return,
         What::Crash { .. }
         | What::CrashAll { .. }
+        | What::CrashElected { .. }
+        | What::CrashVoters { .. }
+        | What::CutLeader { .. }
         | What::Restart { .. }
         | What::Pause { .. }
         | What::Cut { .. }
@@ -205,7 +208,10 @@ fn names(what: &What) -> Vec<usize> {
 
 fn for_each_name(what: &mut What, mut act: impl FnMut(&mut usize)) {
     match what {
-        What::CrashAll { .. } => {}
+        What::CrashAll { .. }
+        | What::CrashElected { .. }
+        | What::CrashVoters { .. }
+        | What::CutLeader { .. } => {}
         What::Crash { member, .. }
         | What::Restart { member, .. }
         | What::Pause { member, .. }
@@ -237,6 +243,9 @@ fn time_of(what: &mut What) -> Option<&mut Time> {
     match what {
         What::Crash { down: time, .. }
         | What::CrashAll { down: time, .. }
+        | What::CrashElected { down: time, .. }
+        | What::CrashVoters { lasting: time, .. }
+        | What::CutLeader { lasting: time, .. }
         | What::Restart { down: time, .. }
         | What::Pause { lasting: time, .. }
         | What::Cut { lasting: time, .. }

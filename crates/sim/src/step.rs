@@ -55,6 +55,9 @@ impl World {
             }
             self.send(member, message);
         }
+        if self.dies(member) {
+            return;
+        }
         for peer in 0..self.members.len() {
             if peer != member && !self.replicate(member, peer) {
                 return;
@@ -143,9 +146,11 @@ impl World {
         match &message.body {
             Body::Raft(Message::Vote { .. }) => {
                 self.watch.on_vote(member, message.term, message.from.value());
+                self.on_voted(member);
             }
             Body::Raft(Message::VoteReply { granted: Verdict::Granted }) => {
                 self.watch.on_vote(member, message.term, message.to.value());
+                self.on_voted(member);
             }
             Body::Proposals(proposals) => {
                 self.marks.hit(Mark::Forwarded);

@@ -10,6 +10,7 @@ use std::rc::Rc;
 
 use quorate_replica::PeerMessage;
 
+use crate::ambush::Ambush;
 use crate::clients::Clients;
 use crate::describe::{Brief, State};
 use crate::history::Response;
@@ -48,6 +49,8 @@ pub(crate) struct World {
     pub(crate) arrivals: Vec<Arrival>,
     /// The members that were healed, once they were.
     pub(crate) healing: Option<crate::heal::Healing>,
+    /// The faults that wait for their moment.
+    pub(crate) ambush: Ambush,
     pub(crate) is_over: bool,
     /// Clients begin no more operations.
     pub(crate) is_closing: bool,
@@ -111,6 +114,7 @@ impl World {
             random: Random::new(seed, 4),
             arrivals: Vec::new(),
             healing: None,
+            ambush: Ambush::default(),
             is_over: false,
             is_closing: false,
             schedule,

@@ -208,11 +208,13 @@ impl Case {
         seen.terms_before = settled - term;
         seen.terms_after = highest_term(world) - settled;
         seen.committed = world.watch.commit().value() - committed;
-        self.judge(&seen, digraph).map_err(|failure| format!("{failure}\n{seen:?}"))?;
+        self.judge(&seen).map_err(|failure| format!("{failure}\n{seen:?}"))?;
         Ok(seen)
     }
 
-    fn judge(&self, seen: &Seen, digraph: Digraph) -> Result<(), String> {
+    /// Whether this may come of it.
+    pub(super) fn judge(&self, seen: &Seen) -> Result<(), String> {
+        let digraph = self.digraph;
         if seen.terms_after > 0 {
             return Err("terms do not come to rest".to_owned());
         }

@@ -57,6 +57,41 @@ fn three_members_have_sixteen_digraphs_up_to_renaming() {
 }
 
 #[test]
+fn what_must_not_be_is_refused() {
+    let judge = |links: &str, seen: Seen| {
+        let digraph = Digraph::parse(3, links);
+        assert_eq!(digraph.to_string(), links);
+        let case = Case {
+            name: String::new(),
+            unrest: Vec::new(),
+            digraph,
+            manner: Manner::Near,
+            seed: 0,
+            lasting: SHORT,
+        };
+        case.judge(&seen)
+    };
+    let good = Seen { is_led: true, is_electable: true, committed: SHORT, ..Seen::default() };
+    assert_eq!(judge("1-2 3>1", good.clone()), Ok(()));
+    let bad = [
+        Seen { is_led: false, ..good.clone() },
+        Seen { is_led: false, is_electable: false, ..good.clone() },
+        Seen { leaderless: 11 * TIMEOUT, ..good.clone() },
+        Seen { terms_after: 1, ..good.clone() },
+        Seen { committed: 1, ..good.clone() },
+    ];
+    for seen in bad {
+        assert!(judge("1-2 3>1", seen.clone()).is_err(), "{seen:?}");
+    }
+    let nobody = Seen::default();
+    assert_eq!(judge("1>2 2>3 3>1", nobody.clone()), Ok(()));
+    let rising = Seen { terms_after: 1, ..nobody };
+    for seen in [good, rising] {
+        assert!(judge("1>2 2>3 3>1", seen.clone()).is_err(), "{seen:?}");
+    }
+}
+
+#[test]
 fn all_partitions_of_three() {
     let cases = all_of_three().zip(0..).flat_map(|(digraph, number)| {
         Manner::ALL.map(|manner| Case {
