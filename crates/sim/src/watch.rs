@@ -167,6 +167,13 @@ impl Watch {
             self.check_starts(member, raft, if is_longer { before.index.value() } else { 0 });
         }
         if commit_before < commit {
+            demand!(
+                !is_leader || raft.term_at(commit) == Some(term),
+                LeaderCompleteness,
+                "the leader of term {term}, member {name}, commits up to {commit} by counting, an \
+                 entry of term {:?} (§5.4.2)",
+                raft.term_at(commit)
+            );
             let known = self.commit();
             self.on_commit(member, raft, commit_before);
             changes.committed = known < commit;
