@@ -4,11 +4,11 @@
 
 use std::path::Path;
 use std::process::Command;
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, bail};
 
-use crate::{say, tidy};
+use crate::{mutants, say, tidy};
 
 /// What a step runs.
 enum Action {
@@ -16,6 +16,8 @@ enum Action {
     Cargo { arguments: &'static [&'static str], variable: Option<(&'static str, &'static str)> },
     /// `cargo xtask tidy`, in this process.
     Tidy,
+    /// `cargo xtask mutants`, in this process: another part of the planted bugs each day.
+    Mutants,
 }
 
 struct Step {
@@ -24,7 +26,7 @@ struct Step {
 }
 
 /// The steps, quick ones first where they do not depend on each other.
-const STEPS: [Step; 4] = [
+const STEPS: [Step; 7] = [
     Step {
         name: "fmt",
         action: Action::Cargo { arguments: &["fmt", "--all", "--", "--check"], variable: None },
@@ -44,7 +46,31 @@ const STEPS: [Step; 4] = [
         },
     },
     Step { name: "tidy", action: Action::Tidy },
+    Step {
+        name: "sim",
+        action: Action::Cargo {
+            arguments: &["run", "--release", "--", "sim", "run", "--seeds", "1000"],
+            variable: None,
+        },
+    },
+    Step {
+        name: "sim twice",
+        action: Action::Cargo {
+            arguments: &["run", "--release", "--", "sim", "run", "--seeds", "40", "--twice"],
+            variable: None,
+        },
+    },
+    Step { name: "mutants", action: Action::Mutants },
 ];
+
+/// Into so many parts the planted bugs are divided; each day has its part.
+const MUTANT_PARTS: u64 = 31;
+
+/// The part of today.
+fn part_of_today() -> String {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    format!("{}/{MUTANT_PARTS}", since.as_secs() / 86_400 % MUTANT_PARTS + 1)
+}
 
 /// Runs all steps; stops at the first that fails.
 pub(crate) fn run(root: &Path) -> anyhow::Result<()> {
@@ -66,6 +92,7 @@ impl Action {
     fn line(&self) -> String {
         match self {
             Self::Tidy => "cargo xtask tidy".to_owned(),
+            Self::Mutants => format!("cargo xtask mutants --part {}", part_of_today()),
             Self::Cargo { arguments, variable } => {
                 let variable = variable.map(|(name, value)| format!("{name}='{value}' "));
                 format!("{}cargo {}", variable.unwrap_or_default(), arguments.join(" "))
@@ -76,6 +103,7 @@ impl Action {
     fn run(&self, root: &Path) -> anyhow::Result<()> {
         match self {
             Self::Tidy => tidy::run(root),
+            Self::Mutants => mutants::run(root, &["--part", &part_of_today()]),
             Self::Cargo { arguments, variable } => {
                 // The cargo that runs this program, not another one that happens to be found.
                 let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
@@ -102,14 +130,17 @@ mod tests {
     fn the_command_shown_is_the_command_run() {
         let lines: Vec<_> = STEPS.iter().map(|step| step.action.line()).collect();
         assert_eq!(
-            lines,
+            lines[..6],
             [
                 "cargo fmt --all -- --check",
                 "cargo clippy --workspace --all-targets -- -D warnings",
                 "RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps",
                 "cargo xtask tidy",
+                "cargo run --release -- sim run --seeds 1000",
+                "cargo run --release -- sim run --seeds 40 --twice",
             ]
         );
+        assert!(lines[6].starts_with("cargo xtask mutants --part "), "{}", lines[6]);
     }
 
     #[test]

@@ -13,7 +13,8 @@ const USAGE: &str = "\
 Usage: cargo xtask <COMMAND>
 
 Commands:
-  ci       fmt, clippy, doc and tidy, in this order; stops at the first failure
+  ci       fmt, clippy, doc, tidy, simulated seeds, a part of the mutants; stops at the first
+           failure
   tidy     checks what the compiler does not: crate arrows, reasons, forbidden words, links, …
   mutants  plants known bugs in a copy and lets the simulator look for them; --help says more
 ";

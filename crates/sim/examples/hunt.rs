@@ -11,9 +11,7 @@ use std::num::NonZero;
 use std::ops::ControlFlow;
 use std::process::ExitCode;
 
-use quorate_sim::{
-    Campaign, Finished, Profile, Schedule, Trouble, UnknownProfile, run_traced,
-};
+use quorate_sim::{Campaign, Finished, Profile, Schedule, Trouble, UnknownProfile, run_traced};
 
 fn main() -> ExitCode {
     let Arguments { campaign, is_verbose, trace } = match parse() {
@@ -30,7 +28,10 @@ fn main() -> ExitCode {
         if is_verbose {
             let Finished { seed, outcome, trouble } = finished;
             let trouble = trouble.as_ref().map(words).unwrap_or_default();
-            println!("seed {seed}: {} events, hash {:016x} {trouble}", outcome.events, outcome.hash);
+            println!(
+                "seed {seed}: {} events, hash {:016x} {trouble}",
+                outcome.events, outcome.hash
+            );
         }
         ControlFlow::Continue(())
     });

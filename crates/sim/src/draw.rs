@@ -195,8 +195,8 @@ impl Draw {
                 What::CrashVoters { down, lasting: random.magnitude(election, 6 * election), salt }
             }
             Kind::CutLeader => {
-                let (deaf, dumb) = [(true, true), (true, true), (true, false), (false, true)]
-                    [random.place(4)];
+                let (deaf, dumb) =
+                    [(true, true), (true, true), (true, false), (false, true)][random.place(4)];
                 What::CutLeader { deaf, dumb, stopped: random.below(2) == 0, lasting }
             }
             Kind::Restart => What::Restart { member, down: random.magnitude(1000, 2 * election) },

@@ -1,10 +1,10 @@
 //! The end of a run: a quorum is healed, all other faults stay as they are, and everything must
 //! come right.
 //!
-//! Safety is looked after all the time; this is for liveness. A random majority of the members whose
-//! disks kept what was synced gets sound disks, right clocks and open links among each other. The
-//! others stay as they are: down, standing still, cut off, or talking nonsense. Then there must be
-//! a leader within ten election timeouts, writes must be served, and the quorum must come to the
+//! Safety is looked after all the time; this is for liveness. A random majority of the members
+//! whose disks kept what was synced gets sound disks, right clocks and open links among each other.
+//! The others stay as they are: down, standing still, cut off, or talking nonsense. Then there must
+//! be a leader within ten election timeouts, writes must be served, and the quorum must come to the
 //! same state within a minute.
 
 use quorate_raft::NodeId;
@@ -89,8 +89,9 @@ impl World {
     }
 
     /// The members that were not healed are not heard any more, or hear nothing, or both. A leader
-    /// among them whose links, disk or clock are bad, but not bad enough to depose it, would serve a
-    /// majority for ever as badly as it does: that is how Raft is, and not what is looked at here.
+    /// among them whose links, disk or clock are bad, but not bad enough to depose it, would serve
+    /// a majority for ever as badly as it does: that is how Raft is, and not what is looked at
+    /// here.
     fn keep_out(&mut self, members: &[usize]) {
         for outsider in (0..self.members.len()).filter(|member| !members.contains(member)) {
             let (is_deaf, is_dumb) = match self.random.below(3) {
@@ -151,8 +152,8 @@ impl World {
         demand!(
             led.is_some() || elapsed <= ELECTION_TIMEOUTS_MAX * longest,
             Liveness,
-            "{}.{:03} s after members {} were healed they have no leader; an election timeout is at \
-             most {longest} us",
+            "{}.{:03} s after members {} were healed they have no leader; an election timeout is \
+             at most {longest} us",
             elapsed / 1_000_000,
             elapsed / 1000 % 1000,
             names(&members)

@@ -71,7 +71,9 @@ impl World {
             What::Unreadable { member, salt } => self.damage(member - 1, salt, unreadable),
             What::Misdirect { member, salt } => self.damage(member - 1, salt, misdirect),
             What::LostWrite { member, salt } => {
-                self.damage(member - 1, salt, |disk, random| disk.lose_write(random.magnitude(1, 20) - 1));
+                self.damage(member - 1, salt, |disk, random| {
+                    disk.lose_write(random.magnitude(1, 20) - 1)
+                });
             }
             What::SyncError { member, salt } => {
                 fail(&self.members[member - 1].disk, &mut Random::new(u64::from(salt), 5));

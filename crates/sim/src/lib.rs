@@ -2,8 +2,8 @@
 
 pub mod history;
 
-mod campaign;
 mod ambush;
+mod campaign;
 mod clients;
 mod clock;
 mod describe;

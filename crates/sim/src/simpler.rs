@@ -113,9 +113,11 @@ fn remove(schedule: &mut Schedule, gone: usize) {
             links.retain(|(from, to)| *from != gone && *to != gone);
         }
     }
-    schedule.faults.retain(|fault| match &fault.what {
-        What::Cut { links, .. } => !links.is_empty(),
-        what => !names(what).contains(&gone),
+    schedule.faults.retain(|fault| {
+        if let What::Cut { links, .. } = &fault.what {
+            return !links.is_empty();
+        }
+        !names(&fault.what).contains(&gone)
     });
     let move_up = |member: &mut usize| *member -= usize::from(*member > gone);
     for fault in &mut schedule.faults {
