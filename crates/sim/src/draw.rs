@@ -59,6 +59,9 @@ fn settings(profile: &Profile, random: &mut Random) -> Settings {
     // Tight limits let through one append a round trip: then round trips are short, or the clients
     // would ask for more than can be done.
     let slowest = if is_tight { 2 * MILLISECOND } else { election_timeout / 40 };
+    // Now and then a record has several sectors.
+    let value_bytes =
+        if random.below(8) == 0 { random.between(300, 2000) } else { random.magnitude(8, 200) };
     Settings {
         members: profile.members(random),
         clients: 4,
@@ -74,7 +77,7 @@ fn settings(profile: &Profile, random: &mut Random) -> Settings {
         outstanding: usize::try_from(random.magnitude(2, 16)).expect("small"),
         patience: random.magnitude(election_timeout, 8 * SECOND),
         keys: u16::try_from(random.magnitude(3, 60)).expect("small"),
-        value_bytes: usize::try_from(random.magnitude(8, 200)).expect("small"),
+        value_bytes: usize::try_from(value_bytes).expect("small"),
         // In a quarter of the runs the limits are so tight that they matter all the time.
         append_entries: if is_tight { random.between(1, 4) } else { 4096 },
         append_bytes: if is_tight { random.magnitude(1, 600) } else { 1 << 20 },

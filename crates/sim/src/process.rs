@@ -13,7 +13,7 @@ use crate::member::{Crash, Fitness, Job, setup};
 use crate::queue::Time;
 use crate::random::mix;
 use crate::violation::demand;
-use crate::watch::Durable;
+use crate::watch::{Durable, Watch};
 use crate::world::{Event, World};
 
 /// After how long a job tries again on a full disk, and a process that could not start.
@@ -64,19 +64,22 @@ impl World {
         if durable.last < raft.last() {
             self.marks.hit(Mark::UnsyncedKept);
         }
-        if here.fitness == Fitness::Damaged {
-            let is_there = raft.term_at(durable.last.index) == Some(durable.last.term)
-                && durable.hard_state.term <= raft.term()
-                && (durable.hard_state.term < raft.term()
-                    || durable.hard_state.vote == raft.status().vote);
-            if !is_there {
-                // The end of the log is gone, and nothing was behind it to tell: the disk lied.
-                // An operator would have to know; docs/log-format.md says so.
-                self.marks.hit(Mark::NotNoticeable);
-                self.members[member].forget();
-                self.members[member].fitness = Fitness::Gone;
-                return;
-            }
+        if here.fitness == Fitness::Damaged && !Watch::has(durable, raft) {
+            // Damage to the last job, with nothing behind it to tell, looks like a write that was
+            // under way (docs/log-format.md). An operator would have to know.
+            demand!(
+                Watch::has(self.watch.seen[member].durable_before, raft),
+                Durability,
+                "member {} starts with a log up to {}, but {} was synced, and more behind it: \
+                 damage was taken for a torn write",
+                member + 1,
+                raft.last(),
+                durable.last
+            );
+            self.marks.hit(Mark::NotNoticeable);
+            self.members[member].forget();
+            self.members[member].fitness = Fitness::Gone;
+            return;
         }
         self.watch.on_start(member, raft);
         // What recovery accepted it has also made durable.

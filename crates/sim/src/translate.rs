@@ -37,19 +37,27 @@ pub(crate) fn to_command(request: &Request, value_bytes: usize) -> Option<Comman
                 target_union: Some(TargetUnion::ModRevision(expected)),
                 range_end: Bytes::new(),
             };
-            let puts = [Some(key), also].into_iter().flatten();
-            let success = puts
-                .map(|key| {
-                    let put = PutRequest { prev_kv: false, ..put(key, value) };
-                    RequestOp { request: Some(request_op::Request::RequestPut(put)) }
-                })
-                .collect();
+            let operation = |request| RequestOp { request: Some(request) };
+            let set = |key| {
+                let put = PutRequest { prev_kv: false, ..put(key, value) };
+                operation(request_op::Request::RequestPut(put))
+            };
             let range = RangeRequest { key: key_bytes(key), ..Default::default() };
-            let failure = RequestOp { request: Some(request_op::Request::RequestRange(range)) };
+            let read = operation(request_op::Request::RequestRange(range));
+            // The inner transaction compares what stood before the outer one wrote.
+            let inner = also.map(|also| {
+                operation(request_op::Request::RequestTxn(TxnRequest {
+                    compare: vec![compare.clone()],
+                    success: vec![set(also)],
+                    failure: Vec::new(),
+                }))
+            });
+            // The read behind the write must see it.
+            let success = [Some(set(key)), inner, Some(read.clone())];
             Some(Command::Txn(TxnRequest {
                 compare: vec![compare],
-                success,
-                failure: vec![failure],
+                success: success.into_iter().flatten().collect(),
+                failure: vec![read],
             }))
         }
         Request::Compact { revision } => {
@@ -101,6 +109,12 @@ fn of_swap(answer: TxnResponse) -> Result<Response, String> {
     for response in &answer.responses {
         if let Some(response_op::Response::ResponseRange(range)) = &response.response {
             found = range.kvs.first().map(pair).transpose()?;
+        }
+    }
+    if answer.succeeded {
+        let own = found.take().is_some_and(|pair| pair.modified == revision);
+        if !own {
+            return Err("a read in a transaction did not see the write before it".to_owned());
         }
     }
     Ok(Response::Swap { revision, succeeded: answer.succeeded, found })

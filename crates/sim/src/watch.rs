@@ -29,6 +29,8 @@ pub(crate) struct Seen {
     pub(crate) is_candidate: bool,
     /// Synced, and not truncated since.
     pub(crate) durable: Durable,
+    /// The same, before the last job.
+    pub(crate) durable_before: Durable,
 }
 
 /// See the module.
@@ -59,6 +61,14 @@ impl Watch {
     /// The last index that any member knows to be committed.
     pub(crate) fn commit(&self) -> Index {
         Index::new(u64::try_from(self.committed.len()).expect("lengths fit"))
+    }
+
+    /// Whether a member that starts still has what was durable once.
+    pub(crate) fn has(durable: Durable, raft: &Raft) -> bool {
+        let Durable { last, hard_state } = durable;
+        raft.term_at(last.index) == Some(last.term)
+            && hard_state.term <= raft.term()
+            && (hard_state.term < raft.term() || hard_state.vote == raft.status().vote)
     }
 
     /// A member started: its log must hold what was durable.
@@ -95,14 +105,17 @@ impl Watch {
 
     /// A job succeeded that covered what was appended up to then.
     pub(crate) fn on_synced(&mut self, member: usize, durable: Durable) {
-        self.seen[member].durable = durable;
+        let before = std::mem::replace(&mut self.seen[member].durable, durable);
+        self.seen[member].durable_before = before;
     }
 
     /// A member truncated its log: what is durable ends before it.
     pub(crate) fn on_truncated(&mut self, member: usize, kept: EntryId) {
-        let durable = &mut self.seen[member].durable;
-        if kept.index < durable.last.index {
-            durable.last = kept;
+        let seen = &mut self.seen[member];
+        for durable in [&mut seen.durable, &mut seen.durable_before] {
+            if kept.index < durable.last.index {
+                durable.last = kept;
+            }
         }
     }
 

@@ -35,10 +35,13 @@ pub(super) enum Manner {
     Far,
     /// Messages are quick, and both ends notice that their connection broke.
     Noticed,
+    /// Messages are quick, and clients ask for nothing until the last quarter of the time. So all
+    /// logs are the same, and no log that is behind keeps a member from deposing a leader.
+    Quiet,
 }
 
 impl Manner {
-    pub(super) const ALL: [Self; 3] = [Self::Near, Self::Far, Self::Noticed];
+    pub(super) const ALL: [Self; 4] = [Self::Near, Self::Far, Self::Noticed, Self::Quiet];
 }
 
 /// A digraph to be tried. Its first member is whoever leads when the first links are cut.
@@ -108,7 +111,7 @@ impl Case {
         let schedule = Schedule::draw(&Profile::Calm, self.seed, Some(FOR_EVER));
         let election_timeout = TIMEOUT / 2;
         let (latency, jitter, in_order) = match self.manner {
-            Manner::Near | Manner::Noticed => (1000, 100, true),
+            Manner::Near | Manner::Noticed | Manner::Quiet => (1000, 100, true),
             Manner::Far => (election_timeout / 20, election_timeout / 40, false),
         };
         let settings = Settings {
@@ -131,6 +134,7 @@ impl Case {
 
     fn observe(&self, world: &mut World) -> Result<Seen, String> {
         let mut random = Random::new(self.seed, 8);
+        world.is_closing = matches!(self.manner, Manner::Quiet);
         let first = self.wait_for_leader(world, &mut random)?;
         let members = self.digraph.members;
         // The first member of a digraph leads; the others follow in a circle.
@@ -197,6 +201,10 @@ impl Case {
             }
             if at <= self.lasting * TIMEOUT / 4 * 3 {
                 committed = world.watch.commit().value();
+            } else if std::mem::take(&mut world.is_closing) {
+                for client in 0..world.clients.count() {
+                    world.queue.push(world.now, Event::Begin { client });
+                }
             }
             world.run_until(start + at + step);
             seen.is_led = led(world).is_some();

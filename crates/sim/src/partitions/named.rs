@@ -14,7 +14,7 @@ pub(super) struct Named {
     before: Option<&'static str>,
     links: &'static str,
     /// Whether somebody leads in the end.
-    pub(super) is_led: bool,
+    is_led: bool,
     /// Whether it is looked at for ten minutes too.
     pub(super) is_long: bool,
 }
@@ -99,6 +99,12 @@ pub(super) const ALL: &[Named] = &[
 ];
 
 impl Named {
+    /// Whether somebody leads in the end. While nobody asks for anything there are no entries that
+    /// a member could lack.
+    pub(super) fn is_led(&self, manner: Manner) -> bool {
+        self.is_led || self.before.is_some() && matches!(manner, Manner::Quiet)
+    }
+
     pub(super) fn case(&self, manner: Manner, seed: u64, lasting: Time) -> Case {
         let before = self.before.map(|links| Digraph::parse(self.members, links));
         Case {
