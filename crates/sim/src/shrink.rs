@@ -119,6 +119,7 @@ impl Search<'_> {
             change(&mut candidate);
             candidate
         }));
+        candidates.extend(simpler::without_some_faults(&self.best));
         let first = 0..self.best.faults.len().min(MOVED_MAX);
         candidates.extend(first.flat_map(|number| simpler::sooner(&self.best, number)));
         candidates.retain(|candidate| *candidate != self.best);

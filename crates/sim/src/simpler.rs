@@ -84,6 +84,18 @@ pub(crate) fn shorter(schedule: &Schedule) -> Vec<Schedule> {
     ends.into_iter().map(|end| until(schedule, end.max(1))).collect()
 }
 
+/// Without one half of the faults, or one quarter.
+pub(crate) fn without_some_faults(schedule: &Schedule) -> Vec<Schedule> {
+    let length = schedule.faults.len();
+    let parts = [(0, 2), (1, 2), (0, 4), (1, 4), (2, 4), (3, 4)];
+    let without = |(part, parts): (usize, usize)| {
+        let mut fewer = schedule.clone();
+        fewer.faults.drain(length * part / parts..length * (part + 1) / parts);
+        fewer
+    };
+    parts.into_iter().map(without).collect()
+}
+
 /// Three members, or five, without those that the fewest faults name. Even numbers and fewer than
 /// three fail in ways of their own.
 pub(crate) fn without_members(schedule: &Schedule) -> Vec<Schedule> {

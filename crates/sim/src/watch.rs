@@ -43,6 +43,8 @@ pub(crate) struct Watch {
     starts: BTreeMap<Term, (Index, Term)>,
     /// The terms of the committed entries, from index 1 on.
     committed: Vec<Term>,
+    /// The terms in which they were committed.
+    committed_in: Vec<Term>,
     /// Who got the vote of each member in each term.
     votes: BTreeMap<(usize, Term), u64>,
 }
@@ -54,6 +56,7 @@ impl Watch {
             leaders: BTreeMap::new(),
             starts: BTreeMap::new(),
             committed: Vec::new(),
+            committed_in: Vec::new(),
             votes: BTreeMap::new(),
         }
     }
@@ -206,14 +209,16 @@ impl Watch {
             "members {} and {name} both lead term {term}",
             leader + 1
         );
-        let commit = self.commit();
+        // Whoever is elected late in an earlier term need not have what was committed since.
+        let count = self.committed_in.partition_point(|committed_in| *committed_in < term);
+        let commit = Index::new(u64::try_from(count).expect("lengths fit"));
         demand!(
             commit <= raft.last().index,
             LeaderCompleteness,
             "member {name} leads term {term} with a log up to {}; {commit} is committed",
             raft.last()
         );
-        for (at, committed) in (1..).zip(&self.committed) {
+        for (at, committed) in (1..).zip(&self.committed[..count]) {
             let held = raft.term_at(Index::new(at));
             demand!(
                 held == Some(*committed),
@@ -265,7 +270,10 @@ impl Watch {
                     "member {name} takes an entry of term {term} at {index} for committed; one of \
                      term {committed} is"
                 ),
-                None => self.committed.push(term),
+                None => {
+                    self.committed.push(term);
+                    self.committed_in.push(raft.term());
+                }
             }
         }
     }

@@ -226,6 +226,10 @@ impl Case {
         if seen.terms_after > 0 {
             return Err("terms do not come to rest".to_owned());
         }
+        let terms = seen.terms_before + seen.terms_after;
+        if self.unrest.is_empty() && digraph.is_hub(0) && (seen.leaderless > 0 || terms > 0) {
+            return Err("a leader that a majority hears and answers was deposed".to_owned());
+        }
         if digraph.has_quorum() {
             if !seen.is_led || seen.leaderless > LEADER_WITHIN * TIMEOUT {
                 return Err("a majority is connected among itself, and is not led".to_owned());

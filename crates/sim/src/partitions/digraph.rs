@@ -70,12 +70,15 @@ impl Digraph {
         })
     }
 
-    /// Whether some member is connected to a majority, in both directions: it could lead.
+    /// Whether a member is connected to a majority, in both directions: it could lead.
+    pub(super) fn is_hub(self, member: usize) -> bool {
+        let others = (0..self.members).filter(|other| *other != member);
+        others.filter(|other| self.is_two_way(member, *other)).count() + 1 >= self.quorum()
+    }
+
+    /// Whether some member could lead.
     pub(super) fn has_hub(self) -> bool {
-        (0..self.members).any(|hub| {
-            let others = (0..self.members).filter(|other| *other != hub);
-            others.filter(|other| self.is_two_way(hub, *other)).count() + 1 >= self.quorum()
-        })
+        (0..self.members).any(|member| self.is_hub(member))
     }
 
     /// The same with other names: the member at `place` is called `names[place]`.

@@ -8,6 +8,7 @@
 //!
 //! - Where a majority is connected among itself, in both directions, a leader that a majority
 //!   follows is there within ten of the longest election timeouts, stays, and writes are served.
+//! - A leader that is still connected to a majority stays, whoever else hears it no longer.
 //! - Where no member has links in both directions to a majority, nobody leads.
 //! - Terms come to rest, everywhere.
 //! - Once all links are open, all members come to the same state.
@@ -81,6 +82,10 @@ fn what_must_not_be_is_refused() {
         Seen { committed: 1, ..good.clone() },
     ];
     for seen in bad {
+        assert!(judge("1>3 2-3", seen.clone()).is_err(), "{seen:?}");
+    }
+    for seen in [Seen { leaderless: 1, ..good.clone() }, Seen { terms_before: 1, ..good.clone() }] {
+        assert_eq!(judge("1>3 2-3", seen.clone()), Ok(()));
         assert!(judge("1-2 3>1", seen.clone()).is_err(), "{seen:?}");
     }
     let nobody = Seen::default();
