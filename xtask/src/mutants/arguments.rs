@@ -104,7 +104,7 @@ mod tests {
     use crate::mutants::patch;
 
     fn mutants(names: &[&str]) -> Vec<Mutant> {
-        let header = "rule: a\nchecker: liveness\nsource: b\ngroup: read\n\n\
+        let header = "rule: a\nchecker: liveness\ngroup: read\n\n\
                       --- a/x.rs\n+++ b/x.rs\n";
         names.iter().map(|name| patch::parse(name, header).expect("a header")).collect()
     }

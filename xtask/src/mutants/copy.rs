@@ -161,7 +161,6 @@ mod tests {
     const PATCH: &str = "\
 rule: one is one
 checker: assertion
-source: own
 group: read
 
 --- a/src/a.rs

@@ -28,7 +28,7 @@ pub(crate) use arguments::USAGE;
 const UNPATCHED_SEEDS: u64 = 10;
 
 /// How many seeds are run to see how often a mutant shows that is meant to show seldom.
-const EXPECTED_SEEDS: u64 = 1000;
+const EXPECTED_SEEDS: u64 = 500;
 
 /// Runs the command with its arguments.
 pub(crate) fn run(root: &Path, arguments: &[&str]) -> anyhow::Result<()> {

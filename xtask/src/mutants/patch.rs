@@ -33,8 +33,6 @@ pub(super) struct Mutant {
     pub(super) rule: String,
     /// Who may rightly see it.
     pub(super) checkers: Vec<String>,
-    /// Where the bug is known from.
-    pub(super) source: String,
     /// One of [`GROUPS`].
     pub(super) group: String,
     /// The simulator's profile that shows it.
@@ -100,7 +98,7 @@ pub(super) fn parse(name: &str, text: &str) -> anyhow::Result<Mutant> {
             .map(|(key, value)| (key.trim(), value.trim()))
             .filter(|(_, value)| !value.is_empty())
             .ok_or_else(|| anyhow!("the line {line:?} is not a key, a colon and a value"))?;
-        if !["rule", "checker", "source", "group", "profile", "expect"].contains(&key) {
+        if !["rule", "checker", "group", "profile", "expect"].contains(&key) {
             bail!("there is no field {key:?}");
         }
         if fields.iter().any(|&(known, _)| known == key) {
@@ -124,7 +122,6 @@ pub(super) fn parse(name: &str, text: &str) -> anyhow::Result<Mutant> {
         name: name.to_owned(),
         rule: needed("rule")?,
         checkers,
-        source: needed("source")?,
         group,
         profile: field("profile").unwrap_or("standard").to_owned(),
         expectation: field("expect").map_or(Ok(Expectation::Caught), Expectation::parse)?,
@@ -164,7 +161,6 @@ mod tests {
     const GOOD: &str = "\
 rule: a vote is durable before its reply leaves (§5.2)
 checker: one vote | election safety
-source: M01
 group: election
 
 --- a/crates/raft/src/vote.rs
@@ -179,7 +175,7 @@ group: election
         let mutant = parse("vote-not-durable", GOOD).expect("it is good");
         assert_eq!(mutant.rule, "a vote is durable before its reply leaves (§5.2)");
         assert_eq!(mutant.checkers, ["one vote", "election safety"]);
-        assert_eq!((&*mutant.source, &*mutant.group), ("M01", "election"));
+        assert_eq!(mutant.group, "election");
         assert_eq!(mutant.profile, "standard");
         assert_eq!(mutant.expectation, Expectation::Caught);
         assert_eq!(mutant.files, ["crates/raft/src/vote.rs"]);
@@ -202,14 +198,13 @@ group: election
         for bad in [
             without("rule: a"),
             without("checker"),
-            without("source"),
             without("group"),
             without("+++"),
             GOOD.replace("one vote", "two votes"),
             GOOD.replace("group: election", "group: elections"),
             format!("colour: red\n{GOOD}"),
             format!("profile:\n{GOOD}"),
-            format!("source: M02\n{GOOD}"),
+            format!("group: read\n{GOOD}"),
             format!("expect: seldom\n{GOOD}"),
             format!("expect: one seed in 0\n{GOOD}"),
             format!("no field\n{GOOD}"),

@@ -199,7 +199,7 @@ mod tests {
 
     fn mutant(name: &str, group: &str) -> Mutant {
         let text = format!(
-            "rule: of {name}\nchecker: liveness | one vote\nsource: a\ngroup: {group}\n\n\
+            "rule: of {name}\nchecker: liveness | one vote\ngroup: {group}\n\n\
              --- a/x.rs\n+++ b/x.rs\n"
         );
         patch::parse(name, &text).expect("a header")
