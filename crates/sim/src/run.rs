@@ -61,6 +61,7 @@ pub fn run(schedule: &Schedule) -> Outcome {
 pub fn run_traced(schedule: &Schedule, lines: Option<Box<dyn io::Write>>, every: u64) -> Outcome {
     listen();
     IS_RUNNING.set(true);
+    // Nothing of the code under test runs before the first event.
     let mut world = World::new(schedule.clone(), lines, every);
     let result = catch_unwind(AssertUnwindSafe(|| world.run()));
     IS_RUNNING.set(false);

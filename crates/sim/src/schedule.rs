@@ -19,6 +19,12 @@ pub(crate) const MEMBERS_MAX: usize = 7;
 /// The most clients that a run may have.
 const CLIENTS_MAX: usize = 64;
 
+/// No time, rate or factor of a fault is larger: ten years in microseconds.
+const NUMBER_MAX: u64 = 10 * 365 * 24 * 3600 * 1_000_000;
+
+/// No disk is slower, and no clock faster, by a larger factor.
+const SCALE_MAX: u64 = 1_000_000;
+
 /// Everything that decides a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -403,6 +409,10 @@ impl Fault {
             }
             Err(format!("the fault at {} names member {member} of {members}", self.at))
         };
+        let numbers = self.numbers();
+        if let Some(number) = numbers.into_iter().find(|number| *number > NUMBER_MAX) {
+            return Err(format!("the fault at {} has the number {number}", self.at));
+        }
         match &self.what {
             What::CrashAll { .. }
             | What::CrashElected { .. }
@@ -430,6 +440,35 @@ impl Fault {
                 known(*to)
             }),
         }
+    }
+
+    /// The numbers in it that time is made of; factors as what they make of the largest time.
+    fn numbers(&self) -> [u64; 3] {
+        let (lasting, other) = match self.what {
+            What::Crash { down, .. }
+            | What::CrashAll { down, .. }
+            | What::CrashElected { down, .. }
+            | What::Restart { down, .. } => (down, 0),
+            What::CrashVoters { down, lasting, .. } => (lasting, down),
+            What::CutLeader { lasting, .. }
+            | What::Pause { lasting, .. }
+            | What::Cut { lasting, .. }
+            | What::Clog { lasting, .. }
+            | What::DiskFull { lasting, .. } => (lasting, 0),
+            What::SlowDisk { factor: scale, lasting, .. }
+            | What::ClockRate { rate: scale, lasting, .. } => {
+                (lasting, scale.saturating_mul(NUMBER_MAX / SCALE_MAX))
+            }
+            What::ClockJump { by, .. } => (by.unsigned_abs(), 0),
+            What::Wipe { .. }
+            | What::Reset { .. }
+            | What::Rot { .. }
+            | What::Unreadable { .. }
+            | What::Misdirect { .. }
+            | What::LostWrite { .. }
+            | What::SyncError { .. } => (0, 0),
+        };
+        [self.at, lasting, other]
     }
 }
 
