@@ -58,6 +58,17 @@ impl World {
         }
     }
 
+    /// A member's disk is given a new term and entries with it.
+    pub(crate) fn on_new_term(&mut self, member: usize) {
+        if let Some((number, until)) = self.ambush.voters
+            && self.healing.is_none()
+            && self.now <= until
+            && self.random.below(2) == 0
+        {
+            self.spring(number, member);
+        }
+    }
+
     /// A member dies at its next step.
     pub(crate) fn spring(&mut self, number: usize, member: usize) {
         let What::CrashVoters { down, salt, .. } = self.schedule.faults[number].what else {
@@ -66,6 +77,19 @@ impl World {
         let down = self.random.between(1, down.max(1));
         let salt = salt.wrapping_add(self.members[member].life);
         self.members[member].crash_in.get_or_insert(Crash { steps: 0, down, salt });
+    }
+
+    /// A leader that was cut off is back with what it took in meanwhile: whoever leads now often
+    /// crashes, so that the two logs meet in an election.
+    pub(crate) fn strike_successor(&mut self, leader: usize) {
+        let Some(successor) = self.leader().filter(|successor| *successor != leader) else {
+            return;
+        };
+        if self.random.below(2) == 0 {
+            let down = self.random.between(1, 4 * self.schedule.settings.election_timeout);
+            let salt = u32::try_from(self.random.below(1 << 32)).expect("32 bits");
+            self.crash(successor, Crash { steps: 0, down, salt });
+        }
     }
 
     pub(crate) fn cut_leader(&mut self, leader: usize, deaf: bool, dumb: bool) {

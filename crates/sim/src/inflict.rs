@@ -8,7 +8,7 @@ use crate::member::{Crash, Fitness};
 use crate::queue::Time;
 use crate::random::Random;
 use crate::schedule::What;
-use crate::watch::Durable;
+use crate::watch::Seen;
 use crate::world::{Event, World};
 
 /// More than a day: no drift explains it.
@@ -134,6 +134,7 @@ impl World {
                 let place = self.ambush.cut.iter().position(|(cut, _)| *cut == number);
                 if let Some((_, leader)) = place.map(|place| self.ambush.cut.swap_remove(place)) {
                     self.mend_leader(leader, deaf, dumb);
+                    self.strike_successor(leader);
                     if stopped {
                         self.members[leader].clock.run_at(now, RIGHT);
                         self.reset_timer(leader);
@@ -198,8 +199,7 @@ impl World {
         here.disk = MemDisk::unrecorded();
         self.marks.hit(Mark::Wiped);
         if self.schedule.settings.wiped_return {
-            self.watch.on_synced(member, Durable::default());
-            self.watch.seen[member].term = quorate_raft::Term::ZERO;
+            self.watch.seen[member] = Seen::default();
         } else {
             here.fitness = Fitness::Gone;
         }

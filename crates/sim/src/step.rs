@@ -143,6 +143,16 @@ impl World {
 
     /// What a message says about the promises of its sender.
     fn look_at_message(&mut self, member: usize, message: &PeerMessage) {
+        let promises_nothing = matches!(
+            message.body,
+            Body::Raft(Message::HigherTerm | Message::PreVoteReply { .. })
+                | Body::Proposals(_)
+                | Body::ProposalsRefused { .. }
+                | Body::ProposalsUnwelcome
+        );
+        if !promises_nothing {
+            self.watch.on_spoken(member, message.term);
+        }
         match &message.body {
             Body::Raft(Message::Vote { .. }) => {
                 self.watch.on_vote(member, message.term, message.from.value());
@@ -174,6 +184,11 @@ impl World {
         let replica = here.replica.as_ref().expect("a job comes from a process");
         let covers = Durable { last: replica.log().last(), hard_state: replica.log().hard_state() };
         demand!(here.job.is_none(), Assertion, "member {} has two jobs", member + 1);
+        let before = self.watch.seen[member].durable;
+        if before.hard_state.term < covers.hard_state.term && before.last < covers.last {
+            self.on_new_term(member);
+        }
+        let here = &mut self.members[member];
         here.jobs += 1;
         let number = here.jobs;
         here.job = Some(Job { job, number, covers });

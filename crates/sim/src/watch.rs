@@ -31,6 +31,8 @@ pub(crate) struct Seen {
     pub(crate) durable: Durable,
     /// The same, before the last job.
     pub(crate) durable_before: Durable,
+    /// The highest term that it has spoken in, over all lives.
+    pub(crate) spoken: Term,
 }
 
 /// See the module.
@@ -94,6 +96,13 @@ impl Watch {
             raft.term(),
             hard_state.vote
         );
+        let spoken = self.seen[member].spoken;
+        demand!(
+            spoken <= raft.term(),
+            Durability,
+            "member {name} starts in term {}, but has spoken in term {spoken}",
+            raft.term()
+        );
         demand!(
             raft.term_at(last.index) == Some(last.term),
             Durability,
@@ -103,7 +112,7 @@ impl Watch {
         self.check_starts(member, raft, 0);
         // A life begins without knowing what is committed.
         self.seen[member] =
-            Seen { term: raft.term(), last: raft.last(), durable, ..Seen::default() };
+            Seen { term: raft.term(), last: raft.last(), durable, spoken, ..Seen::default() };
     }
 
     /// A job succeeded that covered what was appended up to then.
@@ -120,6 +129,12 @@ impl Watch {
                 durable.last = kept;
             }
         }
+    }
+
+    /// A member says something that only one of its term can say.
+    pub(crate) fn on_spoken(&mut self, member: usize, term: Term) {
+        let spoken = &mut self.seen[member].spoken;
+        *spoken = term.max(*spoken);
     }
 
     /// A member's vote leaves it.
