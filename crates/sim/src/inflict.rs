@@ -210,6 +210,7 @@ impl World {
         let here = &mut self.members[member];
         if here.fitness != Fitness::Gone {
             here.fitness = Fitness::Damaged;
+            here.damages += 1;
             how(&here.disk, &mut Random::new(u64::from(salt), 7));
         }
     }

@@ -22,6 +22,8 @@ pub(crate) struct Member {
     pub(crate) life: u32,
     pub(crate) disk: MemDisk,
     pub(crate) fitness: Fitness,
+    /// How often its disk was damaged.
+    pub(crate) damages: u32,
     pub(crate) clock: Clock,
     /// What is under way to the disk.
     pub(crate) job: Option<Job>,
@@ -88,6 +90,7 @@ impl Member {
             life: 0,
             disk: MemDisk::unrecorded(),
             fitness: Fitness::Sound,
+            damages: 0,
             clock: Clock::new(),
             job: None,
             jobs: 0,

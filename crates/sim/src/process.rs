@@ -67,8 +67,9 @@ impl World {
         if here.fitness == Fitness::Damaged && !Watch::has(durable, raft) {
             // Damage to the last job, with nothing behind it to tell, looks like a write that was
             // under way (docs/log-format.md). An operator would have to know.
+            // Several damages may have taken several jobs.
             demand!(
-                Watch::has(self.watch.seen[member].durable_before, raft),
+                here.damages > 1 || Watch::has(self.watch.seen[member].durable_before, raft),
                 Durability,
                 "member {} starts with a log up to {}, but {} was synced, and more behind it: \
                  damage was taken for a torn write",

@@ -7,6 +7,7 @@
 //! - with `--all`, `failed: 9 of 1000 seeds`, status 0 or 1.
 
 use std::fs::File;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::thread;
@@ -14,8 +15,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow, bail};
 
-/// How long the hunt for one mutant may take. A mutant may well hang the simulator.
+/// How long the hunt for one mutant may take at least. A mutant may well hang the simulator.
 const HUNT_MAX: Duration = Duration::from_secs(300);
+
+/// How many times as long as without a mutant the seeds may take, beyond that.
+const SLOWNESS_MAX: u32 = 10;
 
 /// The same for one that is to be seen seldom, where all seeds are run.
 const COUNT_MAX: Duration = Duration::from_secs(3600);
@@ -56,6 +60,8 @@ pub(super) struct Hunter {
     target: PathBuf,
     /// Where its output and its errors go.
     said: [PathBuf; 2],
+    /// How long a seed takes on this machine.
+    pace: Duration,
 }
 
 impl Hunter {
@@ -65,6 +71,7 @@ impl Hunter {
             tree: tree.to_owned(),
             target: folder.join("target"),
             said: [folder.join("hunt.out"), folder.join("hunt.err")],
+            pace: Duration::ZERO,
         }
     }
 
@@ -85,9 +92,21 @@ impl Hunter {
         Ok(())
     }
 
+    /// Runs some seeds of the sources as they are, to see that they pass and how long they take.
+    pub(super) fn warm_up(&mut self, profile: &str, seeds: u32) -> anyhow::Result<Found> {
+        let began = Instant::now();
+        let found = self.hunt(profile, u64::from(seeds))?;
+        self.pace = self.pace.max(began.elapsed() / seeds);
+        Ok(found)
+    }
+
     /// Runs seeds until one fails.
     pub(super) fn hunt(&self, profile: &str, seeds: u64) -> anyhow::Result<Found> {
-        match self.run(profile, seeds, &[], HUNT_MAX)? {
+        // On a slow machine to be slow is no sign of anything.
+        let count = u32::try_from(seeds).unwrap_or(u32::MAX);
+        let usual = self.pace.saturating_mul(count);
+        let at_most = HUNT_MAX.max(usual.saturating_mul(SLOWNESS_MAX));
+        match self.run(profile, seeds, &[], at_most)? {
             End::Died(how) => Ok(Found::Died { how }),
             End::Ended { status, line } => found(status, &line),
         }
@@ -138,7 +157,7 @@ impl Hunter {
             thread::sleep(PAUSE);
         };
         let [output, errors] = &self.said;
-        Ok(end(status, &last_line(output)?, &last_line(errors)?))
+        end(status, &last_line(output)?, &last_line(errors)?)
     }
 }
 
@@ -156,14 +175,20 @@ enum End {
 /// The status of a program whose main thread panicked.
 const PANICKED: i32 = 101;
 
-fn end(status: ExitStatus, line: &str, error: &str) -> End {
-    match status.code() {
+/// Signals by which somebody ends a program: hang up, interrupt, terminate.
+const STOPPING: [i32; 3] = [1, 2, 15];
+
+fn end(status: ExitStatus, line: &str, error: &str) -> anyhow::Result<End> {
+    Ok(match status.code() {
         Some(PANICKED) => End::Died(format!("panicked: {error}")),
         Some(status @ (0 | 1)) => End::Ended { status, line: line.to_owned() },
         Some(status) => End::Ended { status, line: error.to_owned() },
-        // By a signal: out of its stack, aborted.
+        None if status.signal().is_some_and(|signal| STOPPING.contains(&signal)) => {
+            bail!("the hunter was stopped from outside ({status}); run this again")
+        }
+        // Out of its stack, out of memory, aborted.
         None => End::Died(format!("died ({status}): {error}")),
-    }
+    })
 }
 
 fn last_line(path: &Path) -> anyhow::Result<String> {
@@ -244,6 +269,17 @@ mod tests {
         assert!(found(2, "there is no profile stormy").is_err());
         assert!(found(0, "").is_err());
         assert_eq!(share("failed: some"), None);
+    }
+
+    #[test]
+    fn who_is_stopped_from_outside_has_found_nothing() {
+        assert!(end(ExitStatus::from_raw(15), "", "").is_err());
+        let died = end(ExitStatus::from_raw(6), "", "stack overflow").expect("it died by itself");
+        assert!(matches!(died, End::Died(how) if how.ends_with("stack overflow")));
+        let panicked = end(ExitStatus::from_raw(PANICKED << 8), "", "").expect("it panicked");
+        assert!(matches!(panicked, End::Died(_)));
+        let ended = end(ExitStatus::from_raw(0), "survived: 1 seeds", "").expect("it ended");
+        assert_eq!(ended, End::Ended { status: 0, line: "survived: 1 seeds".to_owned() });
     }
 
     #[test]

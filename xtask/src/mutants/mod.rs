@@ -25,7 +25,7 @@ use report::{Outcome, Verdict, summary, table, with_table};
 pub(crate) use arguments::USAGE;
 
 /// How many seeds the sources as they are must survive before mutants are hunted.
-const UNPATCHED_SEEDS: u64 = 10;
+const UNPATCHED_SEEDS: u32 = 10;
 
 /// How many seeds are run to see how often a mutant shows that is meant to show seldom.
 const EXPECTED_SEEDS: u64 = 500;
@@ -58,8 +58,8 @@ fn hunt_all(root: &Path, arguments: &Arguments, chosen: &[Mutant]) -> anyhow::Re
         with_table(&read(root, file)?, "").with_context(|| file.clone())?;
     }
     let copy = SourceCopy::make(root)?;
-    let hunter = Hunter::new(copy.root(), root);
-    check_unpatched(&hunter, chosen)?;
+    let mut hunter = Hunter::new(copy.root(), root);
+    check_unpatched(&mut hunter, chosen)?;
     let mut results = Vec::new();
     for mutant in chosen {
         let result = hunt_one(&copy, &hunter, mutant, arguments.seeds);
@@ -84,13 +84,13 @@ fn read(root: &Path, file: &str) -> anyhow::Result<String> {
 }
 
 /// The sources as they are must survive: else being caught means nothing.
-fn check_unpatched(hunter: &Hunter, chosen: &[Mutant]) -> anyhow::Result<()> {
+fn check_unpatched(hunter: &mut Hunter, chosen: &[Mutant]) -> anyhow::Result<()> {
     hunter.build().context("the unchanged tree does not build")?;
     let mut profiles: Vec<&str> = chosen.iter().map(|mutant| &*mutant.profile).collect();
     profiles.sort_unstable();
     profiles.dedup();
     for profile in profiles {
-        match hunter.hunt(profile, UNPATCHED_SEEDS)? {
+        match hunter.warm_up(profile, UNPATCHED_SEEDS)? {
             Found::Survived { seeds } => {
                 say(&format!("unchanged: {seeds} seeds of {profile} passed\n"))?;
             }
