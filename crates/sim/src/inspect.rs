@@ -48,6 +48,15 @@ impl World {
         if let CoreEvent::Truncated { first, .. } = event {
             self.on_truncated(member, *first);
         }
+        // Nobody lies here: what no correct member sends was sent by code that is not. A member
+        // that forgot what it acknowledged is another matter.
+        demand!(
+            !matches!(event, CoreEvent::PeerMisbehaved { .. })
+                || self.schedule.settings.wiped_return,
+            Assertion,
+            "member {} was sent what no correct member sends: {event:?}",
+            member + 1
+        );
         if let CoreEvent::SteppedDown { .. } = event {
             self.on_deposed(member);
         }
@@ -58,11 +67,9 @@ impl World {
         }
         if let CoreEvent::BecameLeader { .. } = event {
             self.on_elected(member);
-        }
-        if let CoreEvent::BecameLeader { .. } = event
-            && self.members.iter().filter(|member| member.is_leader()).count() > 1
-        {
-            self.marks.hit(Mark::TwoLeaders);
+            if self.members.iter().filter(|member| member.is_leader()).count() > 1 {
+                self.marks.hit(Mark::TwoLeaders);
+            }
         }
         if let Some(mark) = mark_of(event) {
             self.marks.hit(mark);
