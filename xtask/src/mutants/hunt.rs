@@ -9,7 +9,7 @@
 use std::fs::File;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Command, ExitStatus, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -76,20 +76,29 @@ impl Hunter {
     }
 
     pub(super) fn build(&self) -> anyhow::Result<()> {
+        compiled(&self.cargo(&["build", "--package", "quorate-sim", "--example", "hunt"])?)
+    }
+
+    pub(super) fn build_tests(&self, package: &str) -> anyhow::Result<()> {
+        compiled(&self.cargo(&["test", "--package", package, "--no-run"])?)
+    }
+
+    /// Runs the tests of a package, which were built.
+    pub(super) fn tests_pass(&self, package: &str) -> anyhow::Result<bool> {
+        Ok(self.cargo(&["test", "--package", package])?.status.success())
+    }
+
+    fn cargo(&self, arguments: &[&str]) -> anyhow::Result<Output> {
         // The cargo that runs this program, not another one that happens to be found.
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let output = Command::new(cargo)
-            .args(["build", "--quiet", "--package", "quorate-sim", "--example", "hunt"])
-            .args(["--profile", "mutants"])
+        Command::new(cargo)
+            .args(arguments)
+            .args(["--quiet", "--profile", "mutants"])
             .current_dir(&self.tree)
             .env("CARGO_TARGET_DIR", &self.target)
             .stdin(Stdio::null())
             .output()
-            .context("cargo cannot be started")?;
-        if !output.status.success() {
-            bail!("{}", first_error(&String::from_utf8_lossy(&output.stderr)));
-        }
-        Ok(())
+            .context("cargo cannot be started")
     }
 
     /// Runs some seeds of the sources as they are, to see that they pass and how long they take.
@@ -229,6 +238,13 @@ fn share(line: &str) -> Option<Share> {
     let (failed, seeds) =
         line.strip_prefix("failed: ")?.strip_suffix(" seeds")?.split_once(" of ")?;
     Some(Share { failed: failed.parse().ok()?, seeds: seeds.parse().ok()? })
+}
+
+fn compiled(output: &Output) -> anyhow::Result<()> {
+    if !output.status.success() {
+        bail!("{}", first_error(&String::from_utf8_lossy(&output.stderr)));
+    }
+    Ok(())
 }
 
 /// The first error that the compiler names, with its place.

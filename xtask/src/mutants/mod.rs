@@ -10,6 +10,7 @@ mod hunt;
 mod patch;
 mod report;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Instant;
 
@@ -100,6 +101,19 @@ fn check_unpatched(hunter: &mut Hunter, chosen: &[Mutant]) -> anyhow::Result<()>
             Found::Died { how } => bail!("the unchanged tree fails: the hunter {how}"),
         }
     }
+    let packages: BTreeSet<&String> = chosen
+        .iter()
+        .filter_map(|mutant| match &mutant.expectation {
+            Expectation::Tests(package) => Some(package),
+            Expectation::Caught | Expectation::OneSeedIn(_) => None,
+        })
+        .collect();
+    for package in packages {
+        if !hunter.tests_pass(package)? {
+            bail!("the unchanged tree fails the tests of {package}");
+        }
+        say(&format!("unchanged: the tests of {package} passed\n"))?;
+    }
     Ok(())
 }
 
@@ -109,16 +123,21 @@ fn hunt_one(copy: &SourceCopy, hunter: &Hunter, mutant: &Mutant, seeds: u64) -> 
     let mut built = None;
     let mut look = || -> anyhow::Result<Verdict> {
         let patched = copy.apply(mutant)?;
-        hunter.build().with_context(|| {
+        let built_for = match &mutant.expectation {
+            Expectation::Tests(package) => hunter.build_tests(package),
+            Expectation::Caught | Expectation::OneSeedIn(_) => hunter.build(),
+        };
+        built_for.with_context(|| {
             format!("{} does not compile; adapt it to the sources, or delete it", mutant.file())
         })?;
         built = Some(Instant::now());
-        let verdict = match mutant.expectation {
+        let verdict = match &mutant.expectation {
             Expectation::Caught => Verdict::of(mutant, hunter.hunt(&mutant.profile, seeds)?),
             Expectation::OneSeedIn(seldom) => {
                 let count = seeds.max(EXPECTED_SEEDS);
-                Verdict::of_share(seldom, hunter.count(&mutant.profile, count)?)
+                Verdict::of_share(*seldom, hunter.count(&mutant.profile, count)?)
             }
+            Expectation::Tests(package) => Verdict::of_tests(package, hunter.tests_pass(package)?),
         };
         drop(patched);
         Ok(verdict)

@@ -35,6 +35,10 @@ pub(super) enum Verdict {
     },
     /// Seen as seldom as it should be.
     Seldom(Share),
+    /// No run shows it, but the tests of a package do.
+    SeenByTests {
+        package: String,
+    },
     /// Seen by a checker that should not see it: one of the two is not what it is taken for.
     SeenByAnother {
         checker: String,
@@ -67,6 +71,15 @@ impl Verdict {
         }
     }
 
+    /// Of one that the tests of a package are to see.
+    pub(super) fn of_tests(package: &str, passed: bool) -> Self {
+        if passed {
+            Self::Survived { seeds: 0 }
+        } else {
+            Self::SeenByTests { package: package.to_owned() }
+        }
+    }
+
     /// Of one that is to be seen in about one seed of `seldom`: from a fifth of that to five times.
     pub(super) fn of_share(seldom: u32, share: Share) -> Self {
         let (failed, seldom) = (u128::from(share.failed), u128::from(seldom));
@@ -82,7 +95,10 @@ impl Verdict {
 impl Outcome {
     pub(super) fn is_good(&self) -> bool {
         match &self.verdict {
-            Verdict::Caught { .. } | Verdict::Died { .. } | Verdict::Seldom(_) => true,
+            Verdict::Caught { .. }
+            | Verdict::Died { .. }
+            | Verdict::Seldom(_)
+            | Verdict::SeenByTests { .. } => true,
             Verdict::SeenByAnother { .. }
             | Verdict::Survived { .. }
             | Verdict::OtherShare(_)
@@ -96,6 +112,7 @@ impl Outcome {
             Verdict::Caught { seeds, .. } => Some(*seeds),
             Verdict::Died { .. }
             | Verdict::Seldom(_)
+            | Verdict::SeenByTests { .. }
             | Verdict::SeenByAnother { .. }
             | Verdict::Survived { .. }
             | Verdict::OtherShare(_)
@@ -122,6 +139,7 @@ impl fmt::Display for Verdict {
             }
             Self::Died { how } => write!(f, "process died: it {how}"),
             Self::Seldom(Share { failed, seeds }) => write!(f, "{failed} of {seeds} seeds"),
+            Self::SeenByTests { package } => write!(f, "seen by the tests of {package}"),
             Self::SeenByAnother { checker, expected, message } => {
                 write!(f, "seen by {checker}, not by {expected}: {message}")
             }
@@ -159,6 +177,9 @@ pub(super) fn table(mutants: &[Mutant], results: &[Outcome]) -> String {
             let (checker, seeds) = match &result.verdict {
                 Verdict::Caught { checker, seeds, .. } => (checker.clone(), seeds.to_string()),
                 Verdict::Died { .. } => ("process died".to_owned(), "1".to_owned()),
+                Verdict::SeenByTests { package } => {
+                    (format!("the tests of `{package}`"), "-".to_owned())
+                }
                 Verdict::Seldom(Share { failed, seeds }) => {
                     (mutant.checkers.join(", "), format!("{failed} of {seeds}"))
                 }
@@ -167,8 +188,12 @@ pub(super) fn table(mutants: &[Mutant], results: &[Outcome]) -> String {
                 | Verdict::OtherShare(_)
                 | Verdict::Error(_) => ("nobody".to_owned(), "-".to_owned()),
             };
+            let profile = match &*mutant.profile {
+                "standard" => String::new(),
+                other => format!(" ({other})"),
+            };
             let rule = mutant.rule.replace('|', "\\|");
-            text += &format!("| {group} | {rule} | {checker} | {seeds} |\n");
+            text += &format!("| {group} | {rule} | {checker} | {seeds}{profile} |\n");
         }
     }
     text
