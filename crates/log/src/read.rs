@@ -116,19 +116,15 @@ impl<D: Disk> Readers<D> {
 
     /// What counts of a record, from the disk.
     fn read(&self, record: &Record) -> Result<Block, ReadError> {
-        let name = segment_name(record.position.segment());
         let offset = record.position.offset();
+        let file = || self.disk.path_of(&segment_name(record.position.segment()));
         let length = RECORD_HEADER_BYTES + narrow(u64::from(record.body_bytes));
         let bytes = self.read_bytes(record, length).map_err(|error| ReadError::Io {
-            file: self.disk.path_of(&name),
+            file: file(),
             offset,
             error,
         })?;
-        check(&bytes, record).map_err(|what| ReadError::Damaged {
-            file: self.disk.path_of(&name),
-            offset,
-            what,
-        })?;
+        check(&bytes, record).map_err(|what| ReadError::Damaged { file: file(), offset, what })?;
         let body = bytes.slice(RECORD_HEADER_BYTES..);
         let block = Block::checked_before(record.first, record.term, record.count_stored, body);
         let is_cut = record.count < record.count_stored;

@@ -221,6 +221,12 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
         self.raft.status()
     }
 
+    /// How many proposals of this member's own clients are not applied yet.
+    #[must_use]
+    pub fn proposals_left(&self) -> u64 {
+        self.own.count()
+    }
+
     /// The other members.
     pub fn peers(&self) -> impl Iterator<Item = NodeId> {
         self.raft.peers()

@@ -3,11 +3,11 @@
 //! A crash at a random time seldom falls between a vote and its sync, or between the election of a
 //! leader and its first commit. These faults wait for just that.
 
+use crate::fault::What;
 use crate::marks::Mark;
 use crate::member::Crash;
 use crate::queue::Time;
 use crate::random::Random;
-use crate::schedule::What;
 use crate::world::World;
 
 /// The faults that wait.
@@ -92,9 +92,19 @@ impl World {
         }
     }
 
-    pub(crate) fn cut_leader(&mut self, leader: usize, deaf: bool, dumb: bool) {
+    /// A leader hears nobody, is heard by nobody, or both. What is held back until a time instead
+    /// of being cut off reaches it then, when it is no longer true.
+    pub(crate) fn cut_leader(
+        &mut self,
+        leader: usize,
+        deaf: bool,
+        dumb: bool,
+        held_until: Option<Time>,
+    ) {
         for other in (0..self.members.len()).filter(|other| *other != leader) {
-            if deaf {
+            if let Some(until) = held_until {
+                self.network.clog(other, leader, until);
+            } else if deaf {
                 self.network.cut(other, leader);
             }
             if dumb {

@@ -8,11 +8,12 @@
 //! run, has disks that lose what was synced. All others lose what was not synced, fail, fill up and
 //! stall, as much as the run wants.
 
+use crate::fault::{Fault, What};
 use crate::kind::Kind;
 use crate::profile::Profile;
 use crate::queue::Time;
 use crate::random::{MILLION, Random};
-use crate::schedule::{Fault, Rates, Schedule, Settings, VERSION, What};
+use crate::schedule::{Rates, Schedule, Settings, VERSION};
 
 const SECOND: Time = 1_000_000;
 const MILLISECOND: Time = 1000;
@@ -59,6 +60,7 @@ fn settings(profile: &Profile, random: &mut Random) -> Settings {
     // Tight limits let through one append a round trip: then round trips are short, or the clients
     // would ask for more than can be done.
     let slowest = if is_tight { 2 * MILLISECOND } else { election_timeout / 40 };
+    let even = random.below(3) == 0;
     // Now and then a record has several sectors.
     let value_bytes =
         if random.below(8) == 0 { random.between(300, 2000) } else { random.magnitude(8, 200) };
@@ -69,7 +71,8 @@ fn settings(profile: &Profile, random: &mut Random) -> Settings {
         election_timeout,
         heartbeat: election_timeout / random.between(4, 10),
         latency: random.magnitude(200, slowest),
-        jitter: random.magnitude(50, slowest),
+        jitter: if even { 0 } else { random.magnitude(50, slowest) },
+        even,
         in_order: random.below(3) == 0,
         disk: random.magnitude(50, slowest),
         death_is_noticed: random.below(4) > 0,
@@ -128,6 +131,7 @@ impl Draw {
         if self.intensity(Kind::Jitter) > 0 {
             self.settings.jitter += self.settings.latency * self.intensity(Kind::Jitter) / 10;
             self.settings.in_order = false;
+            self.settings.even = false;
         }
         rates
     }
@@ -145,6 +149,12 @@ impl Draw {
         while at < self.settings.duration {
             self.fault(kind, at, &mut random);
             at += random.exponential(mean * 100 / intensity).max(1);
+        }
+        if kind == Kind::DiskFull && random.below(2) == 0 {
+            // So that they are full when the healing begins.
+            let before = random.magnitude(1, self.settings.election_timeout * 4);
+            let at = self.settings.duration.saturating_sub(before);
+            self.fill_all(at, before + 1, &mut random);
         }
     }
 
@@ -200,11 +210,16 @@ impl Draw {
             Kind::CutLeader => {
                 let (deaf, dumb) =
                     [(true, true), (true, true), (true, false), (false, true)][random.place(4)];
-                What::CutLeader { deaf, dumb, stopped: random.below(2) == 0, lasting }
+                let (stopped, late) = (random.below(2) == 0, deaf && random.below(2) == 0);
+                What::CutLeader { deaf, dumb, late, stopped, lasting }
             }
             Kind::Restart => What::Restart { member, down: random.magnitude(1000, 2 * election) },
             Kind::Pause => What::Pause { member, lasting },
             Kind::SyncError => What::SyncError { member, salt },
+            Kind::DiskFull if random.below(4) == 0 => {
+                self.fill_all(at, lasting, random);
+                return;
+            }
             Kind::DiskFull => {
                 self.then_crash(member, at, lasting, random);
                 What::DiskFull { member, left: random.magnitude(1, 100_000), lasting }
@@ -236,6 +251,14 @@ impl Draw {
             self.then_crash(victim, at, 10 * SECOND, random);
         }
         self.faults.push(Fault { at, what });
+    }
+
+    /// All disks are full at the same time.
+    fn fill_all(&mut self, at: Time, lasting: Time, random: &mut Random) {
+        for member in 1..=self.settings.members {
+            let what = What::DiskFull { member, left: random.magnitude(1, 10_000), lasting };
+            self.faults.push(Fault { at, what });
+        }
     }
 
     /// What is wrong with a disk is often met only at the next start: often there is one soon.

@@ -56,7 +56,10 @@ impl World {
         for member in &members {
             self.heal_member(*member);
         }
-        for one in &members {
+        // Connections may have been there all the time: then nobody is told of one, and everything
+        // must come right by itself.
+        let is_announced = self.random.below(2) == 0;
+        for one in members.iter().filter(|_| is_announced) {
             for other in members.iter().filter(|other| *other != one) {
                 let at = self.now + self.network.latency() * 2;
                 let life = self.members[*one].life;
@@ -116,6 +119,7 @@ impl World {
         here.disk.recover();
         here.disk_factor = 1;
         here.space = None;
+        here.fails_next = None;
         here.crash_in = None;
         here.clock.heal(now);
         here.paused_until = 0;
@@ -163,14 +167,18 @@ impl World {
         if led.is_some() && (writes >= WRITES_MIN || !has_clients) {
             self.is_closing = true;
         }
-        let is_done = self.is_closing && self.clients.outstanding() == 0 && self.agree(&members);
+        let is_done = self.is_closing
+            && self.clients.outstanding() == 0
+            && self.agree(&members)
+            && self.proposals_left(&members) == 0;
         demand!(
             is_done || elapsed <= CONVERGENCE_MAX,
             Liveness,
             "a minute after members {} were healed, {writes} writes were answered since there was \
-             a leader, {} operations wait, and they stand at {}",
+             a leader, {} operations and {} proposals wait, and they stand at {}",
             names(&members),
             self.clients.outstanding(),
+            self.proposals_left(&members),
             self.places(&members)
         );
         self.is_over = is_done;
@@ -187,6 +195,13 @@ impl World {
         });
         let Some(Some(first)) = states.next() else { return false };
         states.all(|state| state == Some(first))
+    }
+
+    /// What these members were asked to propose and have not answered: whether its client still
+    /// waits or not, it is done in the end.
+    fn proposals_left(&self, members: &[usize]) -> u64 {
+        let replicas = members.iter().filter_map(|member| self.members[*member].replica.as_ref());
+        replicas.map(|replica| replica.proposals_left()).sum()
     }
 
     fn places(&self, members: &[usize]) -> String {

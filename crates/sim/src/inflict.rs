@@ -3,11 +3,11 @@
 use quorate_log::{Fault as DiskFault, MemDisk, OperationKind};
 
 use crate::clock::RIGHT;
+use crate::fault::What;
 use crate::marks::Mark;
 use crate::member::{Crash, Fitness};
 use crate::queue::Time;
 use crate::random::Random;
-use crate::schedule::What;
 use crate::watch::Seen;
 use crate::world::{Event, World};
 
@@ -35,15 +35,18 @@ impl World {
             }
             What::CrashAll { down, salt } => self.crash_all(down, salt),
             What::CrashElected { .. } => self.ambush.elected = Some((number, 0)),
-            What::CrashVoters { lasting, .. } => {
+            What::CrashVoters { lasting, salt, .. } => {
                 self.ambush.voters = Some((number, now + lasting));
-                if let Some(leader) = self.leader() {
-                    self.spring(number, leader);
+                match self.leader() {
+                    // It comes back to members of which some have been in a later term.
+                    Some(leader) if salt % 2 == 0 => self.pause(leader, lasting / 2),
+                    Some(leader) => self.spring(number, leader),
+                    None => {}
                 }
             }
-            What::CutLeader { deaf, dumb, stopped, lasting } => {
+            What::CutLeader { deaf, dumb, late, stopped, lasting } => {
                 if let Some(leader) = self.leader() {
-                    self.cut_leader(leader, deaf, dumb);
+                    self.cut_leader(leader, deaf, dumb, late.then_some(now + lasting));
                     if stopped {
                         self.members[leader].clock.run_at(now, 0);
                         self.reset_timer(leader);
@@ -76,7 +79,10 @@ impl World {
                 });
             }
             What::SyncError { member, salt } => {
-                fail(&self.members[member - 1].disk, &mut Random::new(u64::from(salt), 5));
+                let here = &mut self.members[member - 1];
+                let mut random = Random::new(u64::from(salt), 5);
+                fail(&here.disk, 8, &mut random);
+                here.fails_next = (random.below(3) == 0).then_some(salt);
             }
             What::DiskFull { member, left, lasting } => {
                 let here = &mut self.members[member - 1];
@@ -130,10 +136,10 @@ impl World {
                     self.network.mend(from - 1, to - 1);
                 }
             }
-            What::CutLeader { deaf, dumb, stopped, .. } => {
+            What::CutLeader { deaf, dumb, late, stopped, .. } => {
                 let place = self.ambush.cut.iter().position(|(cut, _)| *cut == number);
                 if let Some((_, leader)) = place.map(|place| self.ambush.cut.swap_remove(place)) {
-                    self.mend_leader(leader, deaf, dumb);
+                    self.mend_leader(leader, deaf && !late, dumb);
                     self.strike_successor(leader);
                     if stopped {
                         self.members[leader].clock.run_at(now, RIGHT);
@@ -245,8 +251,8 @@ fn misdirect(disk: &MemDisk, random: &mut Random) {
     disk.misdirect_write(random.magnitude(1, 20) - 1, random.magnitude(512, 64 << 10));
 }
 
-/// An operation fails, soon or a little later, once or from now on.
-fn fail(disk: &MemDisk, random: &mut Random) {
+/// An operation fails, one of the next `soon` of its kind, once or from now on.
+pub(crate) fn fail(disk: &MemDisk, soon: u64, random: &mut Random) {
     let kinds = [
         OperationKind::SyncData,
         OperationKind::SyncData,
@@ -260,6 +266,6 @@ fn fail(disk: &MemDisk, random: &mut Random) {
     if random.below(4) == 0 {
         disk.fail_always(kind, DiskFault::Io);
     } else {
-        disk.fail(kind, random.below(8), DiskFault::Io);
+        disk.fail(kind, random.below(soon), DiskFault::Io);
     }
 }

@@ -65,7 +65,7 @@ kinds! {
     CrashLoop = "crash-loop",
     /// leaders crash moments after their election, several in a row
     CrashElected = "crash-elected",
-    /// the leader crashes, and who votes or stands for election crashes as soon as it has
+    /// the leader crashes or stands still, and who votes or stands for election crashes as it does
     CrashVoters = "crash-voters",
     /// a member is stopped in order and started again
     Restart = "restart",

@@ -8,6 +8,7 @@ mod clients;
 mod clock;
 mod describe;
 mod draw;
+mod fault;
 mod heal;
 mod inflict;
 mod inspect;
@@ -35,11 +36,12 @@ mod watch;
 mod world;
 
 pub use campaign::{Campaign, Finished, Summary, Trouble};
+pub use fault::{Fault, What};
 pub use kind::Kind;
 pub use marks::{Mark, Marks};
 pub use profile::{Profile, UnknownProfile};
 pub use run::{Failure, Outcome, parted, record, run, run_traced};
-pub use schedule::{Fault, Rates, Recording, Schedule, ScheduleError, Settings, What};
+pub use schedule::{Rates, Recording, Schedule, ScheduleError, Settings};
 pub use shrink::{Progress, SHRINK_BUDGET, Shrunk, shrink};
 pub use violation::Checker;
 

@@ -49,6 +49,11 @@ pub(crate) struct Member {
     pub(crate) forwarded: (Term, u64),
     /// What a full disk has left.
     pub(crate) space: Option<u64>,
+    /// What its disk does wrong at the next start.
+    pub(crate) fails_next: Option<u32>,
+    /// It has written nothing since it started: its disk is looked at once it has, for it is then
+    /// that what a crash left comes to light.
+    pub(crate) is_fresh: bool,
     /// It fell far behind the others.
     pub(crate) is_behind: bool,
     /// The process cannot start again before then.
@@ -104,6 +109,8 @@ impl Member {
             local_readers: Vec::new(),
             forwarded: (Term::ZERO, 0),
             space: None,
+            fails_next: None,
+            is_fresh: true,
             is_behind: false,
             down_until: 0,
         }

@@ -24,6 +24,7 @@ pub(crate) struct Network {
     rates: Rates,
     latency: Time,
     jitter: Time,
+    even: bool,
     in_order: bool,
     random: Random,
     /// Messages that were sent, each with the life of its receiver then.
@@ -78,7 +79,7 @@ impl Network {
             latency,
         };
         let links = (0..settings.members * settings.members)
-            .map(|_| link(latency + random.below(latency)))
+            .map(|_| link(if settings.even { latency } else { latency + random.below(latency) }))
             .collect();
         Self {
             members: settings.members,
@@ -86,6 +87,7 @@ impl Network {
             rates,
             latency,
             jitter: settings.jitter,
+            even: settings.even,
             in_order: settings.in_order,
             random,
             old: Vec::new(),
@@ -140,10 +142,11 @@ impl Network {
         self.links[from * self.members + to].cuts == 0
     }
 
-    /// Whether what comes on this connection still comes through.
+    /// Whether what comes on this connection still comes through. What was under way when the link
+    /// was cut does, an old message out of nowhere does not.
     pub(crate) fn arrives(&self, from: usize, to: usize, connection: Option<u32>) -> bool {
         let link = &self.links[from * self.members + to];
-        link.cuts == 0 && connection.is_none_or(|connection| connection == link.connection)
+        connection.map_or(link.cuts == 0, |connection| connection == link.connection)
     }
 
     /// A message is sent: pushes what arrives of it.
@@ -158,7 +161,8 @@ impl Network {
         let (from, to) = (place(message.from.value()), place(message.to.value()));
         let mut link = self.links[from * self.members + to].clone();
         if link.is_healed {
-            let at = now + link.latency + self.random.below(link.latency);
+            let more = if self.even { 0 } else { self.random.below(link.latency) };
+            let at = now + link.latency + more;
             arrivals.push(Arrival { at, message, connection: Some(link.connection), life });
             return Fate::Sent;
         }

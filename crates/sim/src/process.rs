@@ -7,11 +7,12 @@ use std::rc::Rc;
 use quorate_log::{Choices, Note, OpenError};
 use quorate_replica::Replica;
 
+use crate::inflict::fail;
 use crate::machine::Machine;
 use crate::marks::Mark;
 use crate::member::{Crash, Fitness, Job, setup};
 use crate::queue::Time;
-use crate::random::mix;
+use crate::random::{Random, mix};
 use crate::violation::demand;
 use crate::watch::{Durable, Watch};
 use crate::world::{Event, World};
@@ -39,6 +40,10 @@ impl World {
         let setup = setup(&self.schedule.settings, self.schedule.seed, member, here.life);
         let machine = Machine::new(member + 1, Rc::clone(&self.canon));
         here.disk.limit_space(here.space);
+        here.is_fresh = true;
+        if let Some(salt) = here.fails_next.take() {
+            fail(&here.disk, 3, &mut Random::new(u64::from(salt), 9));
+        }
         match Replica::open(setup, here.disk.clone(), machine, local) {
             Ok((replica, notes)) => {
                 self.members[member].replica = Some(replica);

@@ -7,6 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::fault::Fault;
 use crate::queue::Time;
 use crate::random::MILLION;
 
@@ -18,12 +19,6 @@ pub(crate) const MEMBERS_MAX: usize = 7;
 
 /// The most clients that a run may have.
 const CLIENTS_MAX: usize = 64;
-
-/// No time, rate or factor of a fault is larger: ten years in microseconds.
-const NUMBER_MAX: u64 = 10 * 365 * 24 * 3600 * 1_000_000;
-
-/// No disk is slower, and no clock faster, by a larger factor.
-const SCALE_MAX: u64 = 1_000_000;
 
 /// Everything that decides a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,6 +61,9 @@ pub struct Settings {
     pub latency: Time,
     /// By how much it may take longer, in the mean.
     pub jitter: Time,
+    /// Whether all links are equally slow, and disks always take the same time: where nothing
+    /// breaks a tie but what the members draw themselves.
+    pub even: bool,
     /// Whether messages of a link stay in order.
     pub in_order: bool,
     /// How long a disk takes to make a job durable.
@@ -113,182 +111,6 @@ pub struct Rates {
     pub damage: u32,
     /// It takes many times as long.
     pub delay: u32,
-}
-
-/// Something that happens at a time.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Fault {
-    /// When.
-    pub at: Time,
-    /// What.
-    #[serde(flatten)]
-    pub what: What,
-}
-
-/// What a fault does. Members are counted from 1; `lasting` and `down` are times.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
-pub enum What {
-    /// The process dies within the next steps of its work, and starts again after `down`.
-    Crash {
-        /// Who.
-        member: usize,
-        /// Parts of its work that it still does.
-        steps: u32,
-        /// How long it stays down.
-        down: Time,
-        /// Decides what the disk keeps.
-        salt: u32,
-    },
-    /// All processes die.
-    CrashAll {
-        /// How long they stay down, at most.
-        down: Time,
-        /// Decides what the disks keep, and who starts when.
-        salt: u32,
-    },
-    /// Whoever is elected next crashes within some steps, and so do the leaders after it.
-    CrashElected {
-        /// How many leaders.
-        times: u32,
-        /// Parts of its work that each still does, at most.
-        steps: u32,
-        /// How long each stays down, at most.
-        down: Time,
-        /// Decides what the disks keep, and the details.
-        salt: u32,
-    },
-    /// The leader crashes; in the election that follows, some crash right after they voted.
-    CrashVoters {
-        /// How long each stays down, at most.
-        down: Time,
-        /// How long it goes on.
-        lasting: Time,
-        /// Decides what the disks keep, and who crashes.
-        salt: u32,
-    },
-    /// The leader is cut off from all others.
-    CutLeader {
-        /// It does not hear them.
-        deaf: bool,
-        /// They do not hear it.
-        dumb: bool,
-        /// Its clock stands still.
-        stopped: bool,
-        /// How long.
-        lasting: Time,
-    },
-    /// The process is stopped in order, and starts again.
-    Restart {
-        /// Who.
-        member: usize,
-        /// How long it stays down.
-        down: Time,
-    },
-    /// The process stands still.
-    Pause {
-        /// Who.
-        member: usize,
-        /// How long.
-        lasting: Time,
-    },
-    /// The process dies and its disk is emptied.
-    Wipe {
-        /// Who.
-        member: usize,
-    },
-    /// Links let nothing through.
-    Cut {
-        /// Pairs of who is not heard by whom.
-        links: Vec<(usize, usize)>,
-        /// How long.
-        lasting: Time,
-    },
-    /// A link holds everything back.
-    Clog {
-        /// From whom.
-        from: usize,
-        /// To whom.
-        to: usize,
-        /// How long.
-        lasting: Time,
-    },
-    /// The connection between two members breaks, and is made anew.
-    Reset {
-        /// One end.
-        from: usize,
-        /// The other.
-        to: usize,
-    },
-    /// A byte on the disk changes.
-    Rot {
-        /// Whose disk.
-        member: usize,
-        /// Decides which.
-        salt: u32,
-    },
-    /// A sector of the disk cannot be read.
-    Unreadable {
-        /// Whose disk.
-        member: usize,
-        /// Decides which.
-        salt: u32,
-    },
-    /// A write goes astray.
-    Misdirect {
-        /// Whose disk.
-        member: usize,
-        /// Decides which, and where to.
-        salt: u32,
-    },
-    /// A write never reaches the disk, though it was synced.
-    LostWrite {
-        /// Whose disk.
-        member: usize,
-        /// Decides which.
-        salt: u32,
-    },
-    /// The disk fails once, or from now on until the process starts again.
-    SyncError {
-        /// Whose disk.
-        member: usize,
-        /// Decides which operation fails, and how.
-        salt: u32,
-    },
-    /// The disk has hardly any space.
-    DiskFull {
-        /// Whose disk.
-        member: usize,
-        /// Bytes that are left.
-        left: u64,
-        /// How long.
-        lasting: Time,
-    },
-    /// The disk takes longer.
-    SlowDisk {
-        /// Whose disk.
-        member: usize,
-        /// How many times as long; 0: it does nothing at all.
-        factor: u64,
-        /// How long.
-        lasting: Time,
-    },
-    /// The clock jumps.
-    ClockJump {
-        /// Whose clock.
-        member: usize,
-        /// By how much.
-        by: i64,
-    },
-    /// The clock runs at another rate.
-    ClockRate {
-        /// Whose clock.
-        member: usize,
-        /// In thousandths; 0: it stands.
-        rate: u64,
-        /// How long.
-        lasting: Time,
-    },
 }
 
 /// What a run left: to be recognised when it is run again.
@@ -398,77 +220,6 @@ impl Schedule {
             }
         }
         self.faults.iter().try_for_each(|fault| fault.check(members))
-    }
-}
-
-impl Fault {
-    fn check(&self, members: usize) -> Result<(), String> {
-        let known = |member: usize| {
-            if (1..=members).contains(&member) {
-                return Ok(());
-            }
-            Err(format!("the fault at {} names member {member} of {members}", self.at))
-        };
-        let numbers = self.numbers();
-        if let Some(number) = numbers.into_iter().find(|number| *number > NUMBER_MAX) {
-            return Err(format!("the fault at {} has the number {number}", self.at));
-        }
-        match &self.what {
-            What::CrashAll { .. }
-            | What::CrashElected { .. }
-            | What::CrashVoters { .. }
-            | What::CutLeader { .. } => Ok(()),
-            What::Crash { member, .. }
-            | What::Restart { member, .. }
-            | What::Pause { member, .. }
-            | What::Wipe { member }
-            | What::Rot { member, .. }
-            | What::Unreadable { member, .. }
-            | What::Misdirect { member, .. }
-            | What::LostWrite { member, .. }
-            | What::SyncError { member, .. }
-            | What::DiskFull { member, .. }
-            | What::SlowDisk { member, .. }
-            | What::ClockJump { member, .. }
-            | What::ClockRate { member, .. } => known(*member),
-            What::Clog { from, to, .. } | What::Reset { from, to } => {
-                known(*from)?;
-                known(*to)
-            }
-            What::Cut { links, .. } => links.iter().try_for_each(|(from, to)| {
-                known(*from)?;
-                known(*to)
-            }),
-        }
-    }
-
-    /// The numbers in it that time is made of; factors as what they make of the largest time.
-    fn numbers(&self) -> [u64; 3] {
-        let (lasting, other) = match self.what {
-            What::Crash { down, .. }
-            | What::CrashAll { down, .. }
-            | What::CrashElected { down, .. }
-            | What::Restart { down, .. } => (down, 0),
-            What::CrashVoters { down, lasting, .. } => (lasting, down),
-            What::CutLeader { lasting, .. }
-            | What::Pause { lasting, .. }
-            | What::Cut { lasting, .. }
-            | What::Clog { lasting, .. }
-            | What::DiskFull { lasting, .. } => (lasting, 0),
-            What::SlowDisk { factor: scale, lasting, .. }
-            | What::ClockRate { rate: scale, lasting, .. } => {
-                (lasting, scale.saturating_mul(NUMBER_MAX / SCALE_MAX))
-            }
-            What::ClockJump { by, .. } => (by.unsigned_abs(), 0),
-            What::Wipe { .. }
-            | What::Reset { .. }
-            | What::Rot { .. }
-            | What::Unreadable { .. }
-            | What::Misdirect { .. }
-            | What::LostWrite { .. }
-            | What::SyncError { .. } => (0, 0),
-        };
-        [self.at, lasting, other]
     }
 }
 

@@ -6,8 +6,9 @@
 
 use std::collections::BTreeSet;
 
+use crate::fault::{Fault, What};
 use crate::queue::Time;
-use crate::schedule::{Fault, Rates, Schedule, Settings, What};
+use crate::schedule::{Rates, Schedule, Settings};
 
 /// Fewer clients that do less.
 pub(crate) const CLIENTS: &[fn(&mut Schedule)] = &[
@@ -39,6 +40,7 @@ pub(crate) const RATES: &[fn(&mut Schedule)] = &[
 pub(crate) const SETTINGS: &[fn(&mut Schedule)] = &[
     |schedule| schedule.settings = plain(&schedule.settings),
     |schedule| schedule.settings.in_order = true,
+    |schedule| schedule.settings.even = true,
     |schedule| schedule.settings.jitter = 0,
     |schedule| schedule.settings.death_is_noticed = true,
     |schedule| schedule.settings.append_entries = plain(&schedule.settings).append_entries,
@@ -54,6 +56,7 @@ pub(crate) const SETTINGS: &[fn(&mut Schedule)] = &[
 /// The same cluster with nothing unusual about it.
 fn plain(settings: &Settings) -> Settings {
     Settings {
+        even: true,
         in_order: true,
         jitter: 0,
         death_is_noticed: true,
@@ -102,7 +105,7 @@ pub(crate) fn without_members(schedule: &Schedule) -> Vec<Schedule> {
     let members = schedule.settings.members;
     let mut order: Vec<usize> = (1..=members).collect();
     order.sort_by_key(|member| {
-        let faults = schedule.faults.iter().filter(|fault| names(&fault.what).contains(member));
+        let faults = schedule.faults.iter().filter(|fault| fault.what.names().contains(member));
         (faults.count(), usize::MAX - member)
     });
     let sizes = [3, 5].into_iter().filter(|size| *size < members);
@@ -129,11 +132,11 @@ fn remove(schedule: &mut Schedule, gone: usize) {
         if let What::Cut { links, .. } = &fault.what {
             return !links.is_empty();
         }
-        !names(&fault.what).contains(&gone)
+        !fault.what.names().contains(&gone)
     });
     let move_up = |member: &mut usize| *member -= usize::from(*member > gone);
     for fault in &mut schedule.faults {
-        for_each_name(&mut fault.what, move_up);
+        fault.what.for_each_name(move_up);
     }
 }
 
@@ -168,7 +171,7 @@ pub(crate) fn weaker(schedule: &Schedule, number: usize) -> Vec<Schedule> {
         }
     }
     let mut shorter = fault.what.clone();
-    if let Some(time) = time_of(&mut shorter)
+    if let Some(time) = shorter.time_mut()
         && *time > schedule.settings.election_timeout / 2
     {
         *time /= 2;
@@ -185,97 +188,12 @@ pub(crate) fn weaker(schedule: &Schedule, number: usize) -> Vec<Schedule> {
 /// Whether a majority keeps what was synced. A schedule that takes it away proves nothing, and a
 /// search must not come to one.
 pub(crate) fn is_survivable(schedule: &Schedule) -> bool {
-    let takes = |what: &What| match what {
-        What::Rot { .. }
-        | What::Unreadable { .. }
-        | What::Misdirect { .. }
-        | What::LostWrite { .. } => true,
-        // Who comes back was not lost, as the healing sees it.
-        What::Wipe { .. } => !schedule.settings.wiped_return,
-        What::Crash { .. }
-        | What::CrashAll { .. }
-        | What::CrashElected { .. }
-        | What::CrashVoters { .. }
-        | What::CutLeader { .. }
-        | What::Restart { .. }
-        | What::Pause { .. }
-        | What::Cut { .. }
-        | What::Clog { .. }
-        | What::Reset { .. }
-        | What::SyncError { .. }
-        | What::DiskFull { .. }
-        | What::SlowDisk { .. }
-        | What::ClockJump { .. }
-        | What::ClockRate { .. } => false,
-    };
+    // Who comes back was not lost, as the healing sees it.
+    let is_back = schedule.settings.wiped_return;
+    let takes = |what: &What| what.is_damage() || (matches!(what, What::Wipe { .. }) && !is_back);
     let faults = schedule.faults.iter().filter(|fault| takes(&fault.what));
-    let victims: BTreeSet<usize> = faults.flat_map(|fault| names(&fault.what)).collect();
+    let victims: BTreeSet<usize> = faults.flat_map(|fault| fault.what.names()).collect();
     victims.len() <= (schedule.settings.members - 1) / 2
-}
-
-/// The members that a fault names.
-fn names(what: &What) -> Vec<usize> {
-    let mut names = Vec::new();
-    for_each_name(&mut what.clone(), |member| names.push(*member));
-    names
-}
-
-fn for_each_name(what: &mut What, mut act: impl FnMut(&mut usize)) {
-    match what {
-        What::CrashAll { .. }
-        | What::CrashElected { .. }
-        | What::CrashVoters { .. }
-        | What::CutLeader { .. } => {}
-        What::Crash { member, .. }
-        | What::Restart { member, .. }
-        | What::Pause { member, .. }
-        | What::Wipe { member }
-        | What::Rot { member, .. }
-        | What::Unreadable { member, .. }
-        | What::Misdirect { member, .. }
-        | What::LostWrite { member, .. }
-        | What::SyncError { member, .. }
-        | What::DiskFull { member, .. }
-        | What::SlowDisk { member, .. }
-        | What::ClockJump { member, .. }
-        | What::ClockRate { member, .. } => act(member),
-        What::Clog { from, to, .. } | What::Reset { from, to } => {
-            act(from);
-            act(to);
-        }
-        What::Cut { links, .. } => {
-            for (from, to) in links {
-                act(from);
-                act(to);
-            }
-        }
-    }
-}
-
-/// How long a fault lasts, if it does not happen at once.
-fn time_of(what: &mut What) -> Option<&mut Time> {
-    match what {
-        What::Crash { down: time, .. }
-        | What::CrashAll { down: time, .. }
-        | What::CrashElected { down: time, .. }
-        | What::CrashVoters { lasting: time, .. }
-        | What::CutLeader { lasting: time, .. }
-        | What::Restart { down: time, .. }
-        | What::Pause { lasting: time, .. }
-        | What::Cut { lasting: time, .. }
-        | What::Clog { lasting: time, .. }
-        | What::DiskFull { lasting: time, .. }
-        | What::SlowDisk { lasting: time, .. }
-        | What::ClockRate { lasting: time, .. } => Some(time),
-        What::Wipe { .. }
-        | What::Reset { .. }
-        | What::Rot { .. }
-        | What::Unreadable { .. }
-        | What::Misdirect { .. }
-        | What::LostWrite { .. }
-        | What::SyncError { .. }
-        | What::ClockJump { .. } => None,
-    }
 }
 
 #[cfg(test)]
@@ -322,7 +240,7 @@ mod tests {
         let smaller = without_members(&schedule);
         assert_eq!(smaller.len(), 1);
         let members: Vec<_> =
-            smaller[0].faults.iter().flat_map(|fault| names(&fault.what)).collect();
+            smaller[0].faults.iter().flat_map(|fault| fault.what.names()).collect();
         assert_eq!((smaller[0].settings.members, members), (3, vec![1, 2, 3, 3, 1]));
         assert_eq!(without_members(&smaller[0]), []);
     }

@@ -192,7 +192,11 @@ impl World {
         here.jobs += 1;
         let number = here.jobs;
         here.job = Some(Job { job, number, covers });
-        let usual = latency / 2 + self.random.exponential(latency / 2);
+        let usual = if self.schedule.settings.even {
+            latency
+        } else {
+            latency / 2 + self.random.exponential(latency / 2)
+        };
         let at = match here.disk_factor {
             0 => here.disk_until.max(self.now) + usual,
             factor => self.now + usual * factor,
@@ -213,6 +217,9 @@ impl World {
                 let Some(replica) = &mut self.members[member].replica else { return };
                 replica.synced(local, synced);
                 self.settle(member);
+                if std::mem::take(&mut self.members[member].is_fresh) {
+                    self.check_disk(member);
+                }
             }
             Err(SyncFailure::Full { job, .. }) => {
                 self.marks.hit(Mark::JobFull);

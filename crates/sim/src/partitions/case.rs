@@ -4,10 +4,11 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::digraph::Digraph;
+use crate::fault::{Fault, What};
 use crate::profile::Profile;
 use crate::queue::Time;
 use crate::random::Random;
-use crate::schedule::{Fault, Schedule, Settings, What};
+use crate::schedule::{Schedule, Settings};
 use crate::violation::Violation;
 use crate::world::{Event, World};
 
