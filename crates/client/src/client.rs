@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use quorate_proto::etcdserverpb::StatusRequest;
 use quorate_proto::etcdserverpb::cluster_client::ClusterClient;
 use quorate_proto::etcdserverpb::kv_client::KvClient;
 use quorate_proto::etcdserverpb::maintenance_client::MaintenanceClient;
+use quorate_proto::etcdserverpb::{MoveLeaderRequest, StatusRequest};
 use tonic::transport::Channel;
 
 use crate::endpoint::Endpoint;
@@ -158,6 +158,23 @@ impl Client {
             Some(slot) => retry::run_at(&self.pool, slot, status).await,
             None => retry::run_at(&self.pool, &Slot::new(endpoint.clone()), status).await,
         }
+    }
+
+    /// Asks the leader, which is the member at `endpoint`, to hand its leadership over to the
+    /// member `target`. The answer comes once that member leads.
+    ///
+    /// # Errors
+    ///
+    /// See [`Error`]. A member that does not lead refuses. No other endpoint is tried.
+    pub async fn move_leader(&self, endpoint: &Endpoint, target: u64) -> Result<(), Error> {
+        let request = MoveLeaderRequest { target_id: target };
+        let ask =
+            |channel| async move { MaintenanceClient::new(channel).move_leader(request).await };
+        match self.pool.find(endpoint) {
+            Some(slot) => retry::run_at(&self.pool, slot, ask).await?,
+            None => retry::run_at(&self.pool, &Slot::new(endpoint.clone()), ask).await?,
+        };
+        Ok(())
     }
 
     /// Asks who the members are.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use quorate_raft::{NodeId, TransferError};
 use quorate_replica::{OpenError, Refused};
 
 /// Why a request was not served.
@@ -11,6 +12,26 @@ pub enum Error {
     #[error(transparent)]
     Refused(#[from] Refused),
     /// The node has stopped. Whether the command will be applied is unknown.
+    #[error("the member has stopped")]
+    Stopped,
+}
+
+/// Why the leadership was not handed over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HandOverError {
+    /// Nothing was begun.
+    #[error(transparent)]
+    Refused(#[from] TransferError),
+    /// The other did not take over within an election timeout, or a third was elected.
+    #[error(
+        "member {:x} did not take over in time; see whether it runs and is reached, and try again",
+        to.value()
+    )]
+    NotTaken {
+        /// Who.
+        to: NodeId,
+    },
+    /// The node has stopped.
     #[error("the member has stopped")]
     Stopped,
 }

@@ -6,8 +6,9 @@ use bytes::Bytes;
 use quorate_log::{RealDisk, SyncFailure, Synced};
 use quorate_raft::NodeId;
 use quorate_replica::PeerMessage;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 
+use crate::handover::HandOverWaiter;
 use crate::replies::{ReadWaiter, ReplyWaiter};
 
 /// Something that happened.
@@ -17,6 +18,10 @@ pub(crate) enum Event<R> {
     Propose(Bytes, ReplyWaiter<R>),
     /// A client wants a linearizable read.
     Read(ReadWaiter),
+    /// The leadership is to be handed over, to somebody or to whoever can take over soonest.
+    HandOver(Option<NodeId>, HandOverWaiter),
+    /// Somebody wants to know when everything proposed before is answered.
+    Flush(oneshot::Sender<()>),
     /// A peer says something.
     Message(PeerMessage),
     /// A connection to a peer was made.

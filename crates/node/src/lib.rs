@@ -16,6 +16,7 @@ mod clock;
 mod config;
 mod disk;
 mod error;
+mod handover;
 mod inbox;
 mod node;
 mod owner;
@@ -25,5 +26,5 @@ mod transport;
 
 pub use board::NodeStatus;
 pub use config::{NodeConfig, Peer, Timing};
-pub use error::{Error, Halted, StartError};
+pub use error::{Error, Halted, HandOverError, StartError};
 pub use node::Node;

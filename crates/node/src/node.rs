@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use quorate_raft::NodeId;
 use quorate_replica::StateMachine;
 use tokio::sync::{oneshot, watch};
 
 use crate::board::{Board, NodeStatus};
 use crate::config::NodeConfig;
-use crate::error::{Error, Halted, StartError};
+use crate::error::{Error, Halted, HandOverError, StartError};
 use crate::inbox::{Event, Inbox};
 use crate::owner;
 use crate::replies::Outbox;
@@ -78,6 +79,25 @@ impl<R: Send + 'static> Node<R> {
         let (waiter, confirmed) = oneshot::channel();
         self.inner.inbox.push(Event::Read(waiter));
         confirmed.await.unwrap_or(Err(Error::Stopped))
+    }
+
+    /// Hands the leadership over (thesis 3.10): to a voting member, or to the one that can take
+    /// over soonest. Proposals wait meanwhile, none is lost. Returns whom, once that member leads.
+    ///
+    /// # Errors
+    /// If this member does not lead, or the other did not take over within an election timeout.
+    pub async fn transfer_leadership(&self, to: Option<NodeId>) -> Result<NodeId, HandOverError> {
+        let (waiter, taken) = oneshot::channel();
+        self.inner.inbox.push(Event::HandOver(to, waiter));
+        taken.await.unwrap_or(Err(HandOverError::Stopped))
+    }
+
+    /// Returns once everything that was proposed here before this call is answered, or the node has
+    /// stopped. It waits while there is no leader.
+    pub async fn flush(&self) {
+        let (waiter, flushed) = oneshot::channel();
+        self.inner.inbox.push(Event::Flush(waiter));
+        flushed.await.ok();
     }
 
     /// What can be seen of the node.

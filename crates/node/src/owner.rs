@@ -19,6 +19,7 @@ use crate::clock::Clock;
 use crate::config::NodeConfig;
 use crate::disk::Disk;
 use crate::error::{Error, Halted, StartError};
+use crate::handover::HandOvers;
 use crate::inbox::{Event, Inbox};
 use crate::replies::{Answers, Outbox, ReadWaiter, ReplyWaiter};
 use crate::setup::setup;
@@ -91,6 +92,10 @@ struct Owner<M: StateMachine> {
     read_waiters: VecDeque<(ReadTicket, Vec<ReadWaiter>)>,
     /// How many they are.
     reads_waiting: usize,
+    /// Those who wait for the leadership to be handed over.
+    hand_overs: HandOvers,
+    /// Those who wait until all before a sequence is answered.
+    flushes: VecDeque<(u64, oneshot::Sender<()>)>,
     peers: Vec<NodeId>,
     job_out: bool,
     /// The disk was full when last looked at.
@@ -148,6 +153,8 @@ where
             replies_from: 1,
             read_waiters: VecDeque::new(),
             reads_waiting: 0,
+            hand_overs: HandOvers::default(),
+            flushes: VecDeque::new(),
             peers,
             job_out: false,
             full: false,
@@ -221,6 +228,15 @@ where
                 self.proposers.push(waiter);
             }
             Event::Read(waiter) => self.readers.push(waiter),
+            Event::HandOver(to, waiter) => {
+                self.hand_overs.add(self.replica.transfer(now, to), waiter);
+            }
+            Event::Flush(waiter) => {
+                // What came before in this round is proposed now, to have its sequence.
+                self.propose(now);
+                let end = self.replies_from + self.reply_waiters.len() as u64;
+                self.flushes.push_back((end, waiter));
+            }
             Event::Message(message) => self.replica.receive(now, message),
             Event::Connected(peer) => self.replica.connected(now, peer),
             Event::Disconnected(peer) => self.replica.disconnected(now, peer),
@@ -328,7 +344,14 @@ where
                 tracing::info!("the disk has space again: writes are taken");
             }
         }
-        self.parts.board.show(&self.replica.status(), applied, full);
+        let status = self.replica.status();
+        self.hand_overs.answer(&status, self.replica.raft().transferring());
+        while let Some((_, waiter)) =
+            self.flushes.pop_front_if(|(end, _)| *end <= self.replies_from)
+        {
+            waiter.send(()).ok();
+        }
+        self.parts.board.show(&status, applied, full);
         self.parts.outbox.hand_over(&mut self.answers);
         Ok(if more { More::Now } else { More::Later })
     }
@@ -366,6 +389,9 @@ where
                 | Event::Connected(_)
                 | Event::Disconnected(_)
                 | Event::Synced(_)
+                // They learn of it as their channels close.
+                | Event::HandOver(..)
+                | Event::Flush(_)
                 | Event::Stop => {}
             }
         }
@@ -417,6 +443,11 @@ fn trace(event: &CoreEvent) {
         tracing::info!(%term, leader = format!("{:x}", leader.value()), "this member follows");
     } else if let CoreEvent::SteppedDown { term, cause } = event {
         tracing::warn!(%term, ?cause, "this member no longer leads");
+    } else if let CoreEvent::TransferBegan { to } = event {
+        tracing::info!(to = format!("{:x}", to.value()), "this member hands its leadership over");
+    } else if let CoreEvent::TransferFailed { to } = event {
+        let to = format!("{:x}", to.value());
+        tracing::warn!(to, "the other did not take over in time: this member goes on leading");
     } else if let CoreEvent::PeerMisbehaved { .. } = event {
         tracing::warn!(?event, "a peer sent what no correct member sends");
     } else {

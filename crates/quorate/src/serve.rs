@@ -58,6 +58,7 @@ impl Serve {
             halted = server.stopped() => bail!("the member stopped: {halted}"),
             signal = shutdown::signal() => tracing::info!(signal = signal?, "stopping"),
         }
+        server.hand_over().await;
         match server.stop().await {
             Halted::Asked => Ok(()),
             failed @ Halted::Failed(_) => bail!("the member did not stop in order: {failed}"),

@@ -34,6 +34,17 @@ pub(crate) struct Candidate {
     granted: BTreeSet<NodeId>,
     /// When to give up and ask for pre-votes again, if its own vote is durable by then.
     due: Instant,
+    /// Who wished this election.
+    called: Called,
+}
+
+/// Who wished an election.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Called {
+    /// The candidate, which heard no leader.
+    ByItself,
+    /// The leader, which hands over to the candidate.
+    ByLeader,
 }
 
 impl PreCandidate {
@@ -123,8 +134,8 @@ impl PreCandidate {
 
 impl Candidate {
     /// A candidacy whose vote for itself is on its way to the disk; nobody is asked yet.
-    pub(crate) fn new(core: &mut Core) -> Self {
-        Self { granted: BTreeSet::new(), due: core.draw_candidacy_due() }
+    pub(crate) fn new(core: &mut Core, called: Called) -> Self {
+        Self { granted: BTreeSet::new(), due: core.draw_candidacy_due(), called }
     }
 
     /// Whether the election is won: by a quorum of durable votes, its own among them.
@@ -210,7 +221,8 @@ impl Candidate {
 
     fn ask(&self, core: &mut Core, peer: NodeId) {
         let last = core.durable_last();
-        core.send(peer, Message::Vote { last });
+        let by_transfer = self.called == Called::ByLeader;
+        core.send(peer, Message::Vote { last, by_transfer });
     }
 }
 

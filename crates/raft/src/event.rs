@@ -46,6 +46,16 @@ pub enum Event {
         /// Why.
         cause: StepDownCause,
     },
+    /// This member hands its leadership over, and proposes nothing meanwhile.
+    TransferBegan {
+        /// To whom.
+        to: NodeId,
+    },
+    /// The other did not take over in time; this member goes on leading.
+    TransferFailed {
+        /// Who.
+        to: NodeId,
+    },
     /// A vote was given; it leaves when it is durable.
     VoteGranted {
         /// To whom.

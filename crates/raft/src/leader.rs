@@ -1,5 +1,5 @@
 //! The leader: commits, keeps its followers, confirms reads, and steps down when it is alone.
-//! How entries get to the followers is in `replicate.rs`.
+//! How entries get to the followers is in `replicate.rs`, how another takes over in `transfer.rs`.
 
 use alloc::vec::Vec;
 
@@ -11,6 +11,7 @@ use crate::quorum;
 use crate::raft::Transition;
 use crate::read::Rounds;
 use crate::ready::Source;
+use crate::transfer::Transfer;
 use crate::types::{Index, Instant, NodeId};
 
 /// A member that leads.
@@ -23,6 +24,8 @@ pub(crate) struct Leader {
     term_start: Index,
     /// The rounds that confirm reads.
     pub(crate) rounds: Rounds,
+    /// The leadership is being handed over.
+    pub(crate) transfer: Option<Transfer>,
 }
 
 impl Leader {
@@ -39,7 +42,7 @@ impl Leader {
             .collect();
         peers.sort_unstable_by_key(|peer| peer.id);
         let term_start = core.append_own(1, Source::TermStart).index;
-        let mut leader = Self { peers, term_start, rounds: Rounds::default() };
+        let mut leader = Self { peers, term_start, rounds: Rounds::default(), transfer: None };
         for place in 0..leader.peers.len() {
             leader.send_heartbeat(core, place);
         }
@@ -53,7 +56,8 @@ impl Leader {
     pub(crate) fn deadline(&self, core: &Core) -> Instant {
         let heartbeats = self.peers.iter().map(|peer| self.heartbeat_due(core, peer));
         let quorum_due = self.quorum_heard_at(core).after(core.config.election_timeout_min);
-        heartbeats.fold(quorum_due, Instant::min)
+        let transfer_due = self.transfer.map_or(Instant::NEVER, |transfer| transfer.deadline(core));
+        heartbeats.fold(quorum_due.min(transfer_due), Instant::min)
     }
 
     /// Time has passed.
@@ -68,6 +72,7 @@ impl Leader {
                 self.send_heartbeat(core, place);
             }
         }
+        self.go_on_with_transfer(core);
         Transition::Stay
     }
 
@@ -95,6 +100,7 @@ impl Leader {
             | Message::Vote { .. }
             | Message::VoteReply { .. }
             | Message::ReadIndexReply { .. }
+            | Message::TimeoutNow
             | Message::HigherTerm => unreachable!("only what is meant for leaders comes here"),
         }
     }

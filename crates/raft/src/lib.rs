@@ -11,7 +11,7 @@
 //! quorum, and every message of a new term.
 //!
 //! Left out so far: snapshots and compaction, changes of membership (all arithmetic is joint
-//! already), transfer of leadership, leases.
+//! already), leases.
 #![no_std]
 
 extern crate alloc;
@@ -36,6 +36,7 @@ mod receive;
 mod replicate;
 mod rng;
 mod trail;
+mod transfer;
 mod types;
 mod vote;
 
@@ -48,6 +49,6 @@ pub use message::{Append, Envelope, Message, ReadTicket, Run, Verdict};
 pub use raft::Raft;
 pub use ready::{
     Config, Entries, HardState, Input, ProposeError, Proposed, ReadReady, Ready, Receipt, Restored,
-    RoleName, Sizes, Source, Status, Write,
+    RoleName, Sizes, Source, Status, TransferError, Write,
 };
 pub use types::{EntryId, Index, Instant, NodeId, Term};

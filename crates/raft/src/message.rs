@@ -68,6 +68,9 @@ pub enum Message {
     Vote {
         /// The candidate's last durable entry.
         last: EntryId,
+        /// Whether the leader itself asked for this election (thesis 3.10): then the leader's being
+        /// alive is no reason to refuse.
+        by_transfer: bool,
     },
     /// Answers a [`Message::Vote`]; a grant is durable before it leaves.
     VoteReply {
@@ -86,6 +89,8 @@ pub enum Message {
         /// The leader's commit index when the request came, confirmed by a quorum since.
         index: Index,
     },
+    /// The leader hands its leadership over to the receiver, who has all of its log (thesis 3.10).
+    TimeoutNow,
     /// The receiver's term is behind the sender's: tells a deposed leader or candidate (§5.1).
     HigherTerm,
 }

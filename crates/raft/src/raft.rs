@@ -4,7 +4,7 @@
 //! role's handler, which returns the [`Transition`] it wishes, then [`Raft::perform`], which alone
 //! changes roles.
 
-use crate::candidate::{Candidate, PreCandidate};
+use crate::candidate::{Called, Candidate, PreCandidate};
 use crate::common::{Core, Outbox, Pace};
 use crate::config::{RestoreError, check_restored};
 use crate::durable::{Confirmation, Durable};
@@ -17,7 +17,7 @@ use crate::message::{Envelope, ReadTicket};
 use crate::read::LocalReads;
 use crate::ready::{
     Config, HardState, Input, ProposeError, Proposed, Ready, Restored, RoleName, Sizes, Source,
-    Status,
+    Status, TransferError,
 };
 use crate::rng::Rng;
 use crate::types::{EntryId, Index, Instant, NodeId, Term};
@@ -55,6 +55,8 @@ pub(crate) enum Transition {
     PreCampaign(CampaignCause),
     /// From a pre-candidate to a candidate of the next term.
     Campaign,
+    /// From the follower that the leader hands over to, to a candidate of the next term.
+    TakeOver,
     /// From a candidate to the leader of its term.
     Lead,
 }
@@ -143,7 +145,8 @@ impl Raft {
     ///
     /// # Errors
     ///
-    /// [`ProposeError::NotLeader`], with the leader to go to, if one is known.
+    /// [`ProposeError::NotLeader`], with the leader to go to, if one is known, and
+    /// [`ProposeError::Transferring`] while this member hands its leadership over.
     ///
     /// # Panics
     ///
@@ -152,9 +155,10 @@ impl Raft {
         assert!(0 < count, "a proposal has entries");
         self.advance(now);
         match &self.role {
-            Role::Leader(_) => {
-                Ok(Proposed { first: self.core.append_own(count, Source::Proposal) })
-            }
+            Role::Leader(leader) => match leader.transferring() {
+                Some(to) => Err(ProposeError::Transferring { to }),
+                None => Ok(Proposed { first: self.core.append_own(count, Source::Proposal) }),
+            },
             Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => {
                 Err(ProposeError::NotLeader { leader: self.leader() })
             }
@@ -172,6 +176,33 @@ impl Raft {
             Role::Leader(leader) => leader.on_local_read(&mut self.core, ticket),
         }
         ticket
+    }
+
+    /// Hands the leadership over (thesis 3.10) to a voter, or to the one whose log is the most
+    /// complete. It takes over when it has the whole log; until then, and for an election timeout
+    /// at most, nothing is proposed. Returns whom; this member itself if that was asked for, which
+    /// changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// When this member does not lead, or nobody can take over.
+    pub fn transfer(&mut self, now: Instant, to: Option<NodeId>) -> Result<NodeId, TransferError> {
+        self.advance(now);
+        match &mut self.role {
+            Role::Leader(leader) => leader.begin_transfer(&mut self.core, to),
+            Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => {
+                Err(TransferError::NotLeader { leader: self.leader() })
+            }
+        }
+    }
+
+    /// Whom this member hands its leadership over to, if it does.
+    #[must_use]
+    pub fn transferring(&self) -> Option<NodeId> {
+        match &self.role {
+            Role::Leader(leader) => leader.transferring(),
+            Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => None,
+        }
     }
 
     /// The next append for a peer that has room: `None` when this member does not lead, when
@@ -368,12 +399,16 @@ impl Raft {
                     matches!(self.role, Role::PreCandidate(_)),
                     "a candidacy follows a quorum of pre-votes"
                 );
-                let term = core.term().next();
-                core.set_hard_state(HardState { term, vote: Some(core.id()) });
-                core.emit(Event::BecameCandidate { term });
                 core.count_candidacy();
-                self.role = Role::Candidate(Candidate::new(core));
-                Transition::Stay
+                self.stand(Called::ByItself)
+            }
+            Transition::TakeOver => {
+                assert!(core.can_campaign(), "only voters campaign");
+                assert!(
+                    matches!(self.role, Role::Follower(_)),
+                    "leadership is handed to a follower"
+                );
+                self.stand(Called::ByLeader)
             }
             Transition::Lead => {
                 assert!(matches!(self.role, Role::Candidate(_)), "only a candidate is elected");
@@ -384,6 +419,16 @@ impl Raft {
                 Transition::Stay
             }
         }
+    }
+
+    /// Becomes a candidate of the next term.
+    fn stand(&mut self, called: Called) -> Transition {
+        let core = &mut self.core;
+        let term = core.term().next();
+        core.set_hard_state(HardState { term, vote: Some(core.id()) });
+        core.emit(Event::BecameCandidate { term });
+        self.role = Role::Candidate(Candidate::new(core, called));
+        Transition::Stay
     }
 
     /// Becomes a follower. The vote is kept unless the term rises; a follower without a new leader

@@ -144,6 +144,31 @@ pub enum ProposeError {
         /// The leader of the current term, if known.
         leader: Option<NodeId>,
     },
+    /// This member hands its leadership over: the proposal is for the next leader, or for this one
+    /// if that fails.
+    Transferring {
+        /// To whom.
+        to: NodeId,
+    },
+}
+
+/// Why leadership was not handed over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TransferError {
+    /// This member is not the leader; the one named is, as far as is known.
+    NotLeader {
+        /// The leader of the current term, if known.
+        leader: Option<NodeId>,
+    },
+    /// The member asked for has no vote, or is none of this cluster.
+    NotAVoter,
+    /// There is no other voter that was heard lately.
+    NobodyElse,
+    /// It is being handed over to another already.
+    UnderWay {
+        /// To whom.
+        to: NodeId,
+    },
 }
 
 /// The entries of a proposal, as they were placed.
@@ -162,11 +187,34 @@ impl fmt::Display for ProposeError {
             Self::NotLeader { leader: None } => {
                 write!(f, "this member is not the leader and knows none; try again, or elsewhere")
             }
+            Self::Transferring { to } => {
+                write!(f, "this member hands its leadership over to member {to}; try again")
+            }
         }
     }
 }
 
 impl core::error::Error for ProposeError {}
+
+impl fmt::Display for TransferError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotLeader { leader: Some(leader) } => {
+                write!(f, "this member is not the leader; ask member {leader}")
+            }
+            Self::NotLeader { leader: None } => {
+                write!(f, "this member is not the leader and knows none; try again, or elsewhere")
+            }
+            Self::NotAVoter => write!(f, "that is no voting member of this cluster"),
+            Self::NobodyElse => write!(f, "no other voting member was heard lately"),
+            Self::UnderWay { to } => {
+                write!(f, "leadership is being handed over to member {to} already; try again")
+            }
+        }
+    }
+}
+
+impl core::error::Error for TransferError {}
 
 /// The role of a member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

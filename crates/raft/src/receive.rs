@@ -29,8 +29,8 @@ impl Raft {
             Message::PreVoteReply { asked, granted } => {
                 return self.on_pre_vote_reply(from, term, asked, granted);
             }
-            Message::Vote { last } if self.core.term() <= term => {
-                self.on_vote(from, term, last);
+            Message::Vote { last, by_transfer } if self.core.term() <= term => {
+                self.on_vote(from, term, last, by_transfer);
                 return Transition::Stay;
             }
             Message::Append(_)
@@ -42,6 +42,7 @@ impl Raft {
             | Message::VoteReply { .. }
             | Message::ReadIndex { .. }
             | Message::ReadIndexReply { .. }
+            | Message::TimeoutNow
             | Message::HigherTerm => {}
         }
         if term < self.core.term() {
@@ -61,6 +62,13 @@ impl Raft {
                 let follower = Self::follower_of(&mut self.role, &mut self.core, from);
                 follower.on_leader_heard(&mut self.core);
                 follower.on_heartbeat(&mut self.core, commit, round);
+            }
+            Message::TimeoutNow => {
+                Self::follower_of(&mut self.role, &mut self.core, from);
+                if self.core.can_campaign() {
+                    return Transition::TakeOver;
+                }
+                self.ignore(from, IgnoreReason::Role);
             }
             Message::VoteReply { granted } => {
                 return match &mut self.role {
@@ -163,7 +171,10 @@ impl Raft {
     fn on_lower_term(&mut self, from: NodeId, term: Term, message: &Message) {
         match message {
             // A deposed leader or a candidate that is late.
-            Message::Append(_) | Message::Heartbeat { .. } | Message::Vote { .. } => {
+            Message::Append(_)
+            | Message::Heartbeat { .. }
+            | Message::TimeoutNow
+            | Message::Vote { .. } => {
                 self.core.send_at_once(from, Message::HigherTerm);
             }
             Message::AppendAccepted { .. }
@@ -218,7 +229,9 @@ impl Raft {
         }
         match message {
             Message::Append(append) => append::check(term, append),
-            Message::PreVote { last } | Message::Vote { last } => append::check_entry(term, *last),
+            Message::PreVote { last } | Message::Vote { last, by_transfer: _ } => {
+                append::check_entry(term, *last)
+            }
             Message::AppendRejected { refused, hint } => {
                 append::check_number(refused.value())?;
                 append::check_entry(term, *hint)
@@ -233,6 +246,7 @@ impl Raft {
             Message::HeartbeatReply { .. }
             | Message::VoteReply { .. }
             | Message::ReadIndex { .. }
+            | Message::TimeoutNow
             | Message::HigherTerm => Ok(()),
         }
     }

@@ -71,6 +71,7 @@ impl Leader {
         }
         if ack == Ack::Advanced {
             self.maybe_commit(core);
+            self.go_on_with_transfer(core);
         }
         self.maybe_tell_commit(core, place);
     }

@@ -28,9 +28,10 @@ impl Raft {
     }
 
     /// A request for a vote of a term that is not below the one here. While the leader lives it is
-    /// refused before its term is adopted, so that it disrupts nothing (thesis 4.2.3).
-    pub(crate) fn on_vote(&mut self, from: NodeId, term: Term, last: EntryId) {
-        if let Some(reason) = self.refuse_for_leader(from) {
+    /// refused before its term is adopted, so that it disrupts nothing (thesis 4.2.3); unless the
+    /// leader itself wished the election (thesis 3.10).
+    pub(crate) fn on_vote(&mut self, from: NodeId, term: Term, last: EntryId, by_transfer: bool) {
+        if !by_transfer && let Some(reason) = self.refuse_for_leader(from) {
             self.core.emit(Event::VoteRefused { candidate: from, reason });
             self.core.send(from, Message::VoteReply { granted: Verdict::Refused });
             return;

@@ -67,7 +67,7 @@ fn section_5_1_a_stale_term_is_refused_and_told() {
     let heartbeat = Message::Heartbeat { commit: index(1), round: 0 };
     cluster.forge(2, 1, 3, heartbeat);
     assert_eq!(cluster.raft(node(1)).leader(), None);
-    cluster.forge(2, 1, 3, Message::Vote { last: entry(9, 3) });
+    cluster.forge(2, 1, 3, Message::Vote { last: entry(9, 3), by_transfer: false });
     assert_eq!(under_way(&cluster, |message| *message == Message::HigherTerm), 2);
 }
 
@@ -93,7 +93,7 @@ fn section_5_2_a_silent_leader_is_replaced() {
 fn section_5_2_one_vote_in_a_term() {
     let mut cluster = Cluster::new(3, 1);
     for candidate in [1, 3, 1] {
-        cluster.forge(candidate, 2, 1, Message::Vote { last: EntryId::ZERO });
+        cluster.forge(candidate, 2, 1, Message::Vote { last: EntryId::ZERO, by_transfer: false });
         cluster.persist(node(2), 9);
     }
     let answers: Vec<(NodeId, Message)> = cluster
@@ -210,7 +210,7 @@ fn section_5_4_1_the_up_to_date_check() {
     ];
     for (last, granted) in cases {
         let mut cluster = with_logs(3, &[&[1], &[1, 1, 2], &[1]]);
-        cluster.forge(1, 2, 4, Message::Vote { last });
+        cluster.forge(1, 2, 4, Message::Vote { last, by_transfer: false });
         cluster.persist(node(2), 9);
         let answer = Message::VoteReply { granted };
         assert_eq!(under_way(&cluster, |message| *message == answer), 1, "{last}");
@@ -365,7 +365,7 @@ fn section_6_removed_servers_do_not_disrupt() {
     let mut cluster = Cluster::new(3, 1);
     cluster.elect(1);
     for voter in [1, 2] {
-        cluster.forge(3, voter, 50, Message::Vote { last: entry(9, 50) });
+        cluster.forge(3, voter, 50, Message::Vote { last: entry(9, 50), by_transfer: false });
         assert_eq!(cluster.raft(node(voter)).term(), term(1));
     }
     assert_eq!(cluster.leader(), Some(node(1)));

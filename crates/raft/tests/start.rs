@@ -254,8 +254,10 @@ fn message(kind: u64, a: u64, b: u64, c: u64, d: u64) -> Message {
         5 => Message::HeartbeatReply { round: a },
         6 => Message::PreVote { last: position },
         7 => Message::PreVoteReply { asked: term(a), granted },
-        8 => Message::Vote { last: position },
+        8 => Message::Vote { last: position, by_transfer: false },
         9 => Message::VoteReply { granted },
+        11 => Message::Vote { last: position, by_transfer: true },
+        12 => Message::TimeoutNow,
         10 => Message::ReadIndex { ticket: ReadTicket(a) },
         _ => Message::ReadIndexReply { ticket: ReadTicket(a), index: index(b) },
     }

@@ -71,6 +71,11 @@ impl Script {
             "propose" => {
                 self.cluster.propose(node(number(words[0])), number(words[1]));
             }
+            // transfer <member> [<to>]: to whoever can take over soonest, if nobody is named
+            "transfer" => {
+                let to = words.get(1).map(|word| node(number(word)));
+                self.cluster.transfer(node(number(words[0])), to);
+            }
             "read" => self.for_each(words, |cluster, id| {
                 cluster.read(id);
             }),
@@ -240,13 +245,14 @@ fn kind_of(message: &Message) -> &'static str {
         Message::VoteReply { .. } => "vote-reply",
         Message::ReadIndex { .. } => "read-index",
         Message::ReadIndexReply { .. } => "read-index-reply",
+        Message::TimeoutNow => "timeout-now",
         Message::HigherTerm => "higher-term",
     }
 }
 
 /// `accepted 5`, `rejected 5 3@2`, `heartbeat 5 1`, `heartbeat-reply 1`, `pre-vote 5@2`,
-/// `pre-vote-granted 3`, `vote 5@2`, `vote-granted`, `higher-term`, `append 3@1 2x2,1x3 commit 4`
-/// (after 3@1, two entries of term 2 and one of term 3).
+/// `pre-vote-granted 3`, `vote 5@2`, `vote-by-transfer 5@2`, `vote-granted`, `timeout-now`,
+/// `higher-term`, `append 3@1 2x2,1x3 commit 4` (after 3@1, two entries of term 2 and one of term 3).
 fn forged(words: &[&str]) -> Message {
     let position = |word: &str| {
         let (at, of) = word.split_once('@').expect("index@term");
@@ -266,7 +272,9 @@ fn forged(words: &[&str]) -> Message {
             let asked = term(number(asked));
             Message::PreVoteReply { asked, granted: Verdict::Granted }
         }
-        ["vote", last] => Message::Vote { last: position(last) },
+        ["vote", last] => Message::Vote { last: position(last), by_transfer: false },
+        ["vote-by-transfer", last] => Message::Vote { last: position(last), by_transfer: true },
+        ["timeout-now"] => Message::TimeoutNow,
         ["vote-granted"] => Message::VoteReply { granted: Verdict::Granted },
         ["higher-term"] => Message::HigherTerm,
         ["append", previous, runs, "commit", commit] => {

@@ -35,6 +35,10 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
             self.forward(now, term, leader);
             return;
         }
+        if self.raft.transferring().is_some() {
+            // They wait for the next leader, or for this one if nobody takes over.
+            return;
+        }
         while let Some(batch) = self.own.next_to_send(term) {
             let block = batch.block().clone();
             self.append_as_leader(now, block);
@@ -46,7 +50,7 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
         let proposed = self
             .raft
             .propose(now, u64::from(block.count()))
-            .expect("the caller saw that this member leads");
+            .expect("the caller saw that this member leads, and is to go on");
         self.staged.push(block.at(proposed.first.index, proposed.first.term));
         self.drain();
     }
@@ -102,6 +106,10 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
         term: Term,
         proposals: Proposals,
     ) {
+        if self.raft.transferring().is_some() {
+            // The sender keeps them, and sends them again to whoever leads then.
+            return;
+        }
         // Meant for the leader of that term: nobody else may take them, or they might be taken
         // twice.
         if !self.raft.is_leader() || self.raft.term() != term {

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use quorate_log::{Block, Disk, Log, Note, Room, Sequence, Synced};
 use quorate_raft::{
     EntryId, Envelope, Index, Input, Instant, Message, NodeId, Raft, ReadReady, ReadTicket,
-    Receipt, Restored, Status,
+    Receipt, Restored, Status, TransferError,
 };
 
 use crate::effects::{Effects, Fatal, OpenError, Refused, Setup};
@@ -198,6 +198,17 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
         let ticket = self.raft.read(now);
         self.drain();
         ticket
+    }
+
+    /// Hands the leadership over to a voter, or to the one that can take over soonest. Proposals
+    /// wait meanwhile, none fails. Returns whom.
+    ///
+    /// # Errors
+    /// If this member does not lead, or nobody can take over.
+    pub fn transfer(&mut self, now: Instant, to: Option<NodeId>) -> Result<NodeId, TransferError> {
+        let to = self.raft.transfer(now, to);
+        self.drain();
+        to
     }
 
     /// The next entries for a peer that has room for them; `None` when there are none, or enough

@@ -4,8 +4,12 @@ use std::sync::Arc;
 
 use quorate_proto::etcdserverpb::alarm_request::AlarmAction;
 use quorate_proto::etcdserverpb::maintenance_server::Maintenance;
-use quorate_proto::etcdserverpb::{AlarmRequest, AlarmResponse, StatusRequest, StatusResponse};
+use quorate_proto::etcdserverpb::{
+    AlarmRequest, AlarmResponse, MoveLeaderRequest, MoveLeaderResponse, StatusRequest,
+    StatusResponse,
+};
 use quorate_raft::NodeId;
+use tokio::time::timeout;
 use tonic::{Request, Response, Status};
 
 use crate::member::Member;
@@ -38,6 +42,19 @@ impl Maintenance for MaintenanceService {
         }
         let header = self.member.header(self.member.reader.revision());
         Ok(Response::new(AlarmResponse { header: Some(header), alarms: Vec::new() }))
+    }
+
+    /// At the leader only, as in etcd: others refuse. The answer comes once the other leads.
+    async fn move_leader(
+        &self,
+        request: Request<MoveLeaderRequest>,
+    ) -> Result<Response<MoveLeaderResponse>, Status> {
+        let to = NodeId::new(request.into_inner().target_id);
+        match timeout(self.member.patience, self.member.node.transfer_leadership(Some(to))).await {
+            Ok(Ok(_)) => Ok(Response::new(MoveLeaderResponse { header: None })),
+            Ok(Err(error)) => Err(status::of_hand_over(error)),
+            Err(_) => Err(status::timed_out()),
+        }
     }
 
     /// Local: it never waits for a leader.

@@ -5,14 +5,17 @@ use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use quorate_node::{Error as NodeError, Halted, Node, NodeConfig, Peer, StartError, Timing};
+use quorate_node::{
+    Error as NodeError, Halted, HandOverError, Node, NodeConfig, Peer, StartError, Timing,
+};
 use quorate_proto::etcdserverpb::Member as MemberRecord;
-use quorate_raft::NodeId;
+use quorate_raft::{NodeId, TransferError};
 use quorate_store::Store;
 use quorate_store::check::Limits;
 use tokio::net::TcpListener;
 use tokio::sync::SetOnce;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 use tonic_health::ServingStatus;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::HealthService;
@@ -81,6 +84,8 @@ pub enum ServerError {
 pub struct Server {
     member: Arc<Member>,
     tasks: JoinSet<()>,
+    /// How long the parts of [`Self::hand_over`] may take.
+    hand_over_max: Duration,
 }
 
 impl Server {
@@ -133,7 +138,7 @@ impl Server {
             listener.set_nonblocking(true)?;
             tasks.spawn(listen::serve(TcpListener::from_std(listener)?, faces.clone()));
         }
-        Ok(Self { member, tasks })
+        Ok(Self { member, tasks, hand_over_max: 2 * config.timing.election_timeout })
     }
 
     /// Waits until the member can serve: it has a leader and has applied what was there before.
@@ -163,6 +168,28 @@ impl Server {
     pub fn watch(&self) -> impl Future<Output = Halted> + Send + 'static {
         let node = self.member.node.clone();
         async move { node.stopped().await }
+    }
+
+    /// Hands the leadership over, if this member has it and another can take it, and waits until
+    /// what its clients have proposed is answered; neither for long. To be called before
+    /// [`Self::stop`], so that the others need no election timeout to find a leader.
+    pub async fn hand_over(&self) {
+        let node = &self.member.node;
+        if self.is_leader() {
+            match timeout(self.hand_over_max, node.transfer_leadership(None)).await {
+                Ok(Ok(to)) => {
+                    let to = format!("{:x}", to.value());
+                    tracing::info!(to, "the leadership was handed over");
+                }
+                // The only voter leads to its end.
+                Ok(Err(HandOverError::Refused(TransferError::NobodyElse))) => {}
+                Ok(Err(error)) => tracing::warn!(%error, "the leadership was not handed over"),
+                Err(_) => tracing::warn!("the leadership was not handed over in time"),
+            }
+        }
+        if timeout(self.hand_over_max, node.flush()).await.is_err() {
+            tracing::warn!("some requests are not answered yet: whether they are done is unknown");
+        }
     }
 
     /// Stops in order.

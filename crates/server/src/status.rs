@@ -1,6 +1,7 @@
 //! Errors as clients see them: etcd's codes and texts, since clients match both.
 
-use quorate_node::Error as NodeError;
+use quorate_node::{Error as NodeError, HandOverError};
+use quorate_raft::TransferError;
 use quorate_replica::Refused;
 use tonic::{Code, Status};
 
@@ -19,6 +20,25 @@ pub(crate) fn of_node(error: NodeError) -> Status {
             Status::resource_exhausted("etcdserver: mvcc: database space exceeded")
         }
         NodeError::Stopped => Status::unavailable("etcdserver: server stopped"),
+    }
+}
+
+/// Why the leadership was not handed over.
+pub(crate) fn of_hand_over(error: HandOverError) -> Status {
+    match error {
+        HandOverError::Refused(TransferError::NotLeader { .. }) => {
+            Status::failed_precondition("etcdserver: not leader")
+        }
+        HandOverError::Refused(TransferError::NotAVoter | TransferError::NobodyElse) => {
+            Status::failed_precondition("etcdserver: bad leader transferee")
+        }
+        HandOverError::Refused(error @ TransferError::UnderWay { .. }) => {
+            Status::unavailable(error.to_string())
+        }
+        HandOverError::NotTaken { .. } => {
+            Status::unavailable("etcdserver: request timed out, leader transfer took too long")
+        }
+        HandOverError::Stopped => of_node(NodeError::Stopped),
     }
 }
 

@@ -214,6 +214,7 @@ impl Draw {
                 What::CutLeader { deaf, dumb, late, stopped, lasting }
             }
             Kind::Restart => What::Restart { member, down: random.magnitude(1000, 2 * election) },
+            Kind::Transfer => What::Transfer { to: random.place(self.settings.members + 1) },
             Kind::Pause => What::Pause { member, lasting },
             Kind::SyncError => What::SyncError { member, salt },
             Kind::DiskFull if random.below(4) == 0 => {
@@ -336,7 +337,7 @@ const fn mean_interval(kind: Kind) -> Option<Time> {
         Kind::Crash | Kind::Clog | Kind::Partial | Kind::Pause => 8,
         Kind::CutLeader => 10,
         Kind::Partition | Kind::OneWay | Kind::SlowDisk | Kind::ClockDrift | Kind::ClockStop => 12,
-        Kind::CrashElected | Kind::CrashVoters => 15,
+        Kind::CrashElected | Kind::CrashVoters | Kind::Transfer => 15,
         Kind::ClockJump | Kind::Restart | Kind::StalledDisk | Kind::SyncError => 20,
         Kind::CrashAll | Kind::CrashLoop | Kind::DiskFull => 40,
         Kind::Rot | Kind::Unreadable | Kind::Misdirect | Kind::LostWrite => 20,

@@ -83,6 +83,11 @@ pub enum What {
         /// How long it stays down.
         down: Time,
     },
+    /// The leader is told to hand its leadership over.
+    Transfer {
+        /// To whom; 0: to whoever can take over soonest.
+        to: usize,
+    },
     /// The process stands still.
     Pause {
         /// Who.
@@ -220,7 +225,9 @@ impl What {
             Self::CrashAll { .. }
             | Self::CrashElected { .. }
             | Self::CrashVoters { .. }
-            | Self::CutLeader { .. } => {}
+            | Self::CutLeader { .. }
+            | Self::Transfer { to: 0 } => {}
+            Self::Transfer { to } => act(to),
             Self::Crash { member, .. }
             | Self::Restart { member, .. }
             | Self::Pause { member, .. }
@@ -267,7 +274,8 @@ impl What {
             | Self::DiskFull { lasting: time, .. }
             | Self::SlowDisk { lasting: time, .. }
             | Self::ClockRate { lasting: time, .. } => Some(time),
-            Self::Wipe { .. }
+            Self::Transfer { .. }
+            | Self::Wipe { .. }
             | Self::Reset { .. }
             | Self::Rot { .. }
             | Self::Unreadable { .. }
@@ -302,6 +310,7 @@ impl What {
             | Self::CrashElected { .. }
             | Self::CutLeader { .. }
             | Self::Restart { .. }
+            | Self::Transfer { .. }
             | Self::Pause { .. }
             | Self::Cut { .. }
             | Self::Clog { .. }

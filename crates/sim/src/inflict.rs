@@ -5,7 +5,7 @@ use quorate_log::{Fault as DiskFault, MemDisk, OperationKind};
 use crate::clock::RIGHT;
 use crate::fault::What;
 use crate::marks::Mark;
-use crate::member::{Crash, Fitness};
+use crate::member::{Crash, Fitness, id};
 use crate::queue::Time;
 use crate::random::Random;
 use crate::watch::Seen;
@@ -56,6 +56,7 @@ impl World {
                 }
             }
             What::Restart { member, down } => self.stop(member - 1, down),
+            What::Transfer { to } => self.transfer(to),
             What::Pause { member, lasting } => self.pause(member - 1, lasting),
             What::Wipe { member } => self.wipe(member - 1),
             What::Cut { links, lasting } => {
@@ -167,6 +168,7 @@ impl World {
             | What::CrashElected { .. }
             | What::CrashVoters { .. }
             | What::Restart { .. }
+            | What::Transfer { .. }
             | What::Pause { .. }
             | What::Wipe { .. }
             | What::Clog { .. }
@@ -186,6 +188,17 @@ impl World {
             let salt = salt.wrapping_add(u32::try_from(random.below(1000)).expect("small"));
             self.crash(member, Crash { steps: 0, down: random.between(1, down.max(1)), salt });
         }
+    }
+
+    /// The leader hands over, to anybody if `to` is 0.
+    fn transfer(&mut self, to: usize) {
+        let Some(leader) = self.leader() else { return };
+        let now = self.local(leader);
+        let Some(replica) = &mut self.members[leader].replica else { return };
+        let to = to.checked_sub(1).map(id);
+        // Nobody else may have been heard, or another transfer may be under way.
+        replica.transfer(now, to).ok();
+        self.settle(leader);
     }
 
     fn pause(&mut self, member: usize, lasting: Time) {

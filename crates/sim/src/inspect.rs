@@ -65,7 +65,10 @@ impl World {
         {
             self.marks.hit(Mark::CandidateAgain);
         }
-        if let CoreEvent::BecameLeader { .. } = event {
+        if let CoreEvent::BecameLeader { term } = event {
+            if self.members[member].called == *term {
+                self.marks.hit(Mark::TransferTaken);
+            }
             self.on_elected(member);
             if self.members.iter().filter(|member| member.is_leader()).count() > 1 {
                 self.marks.hit(Mark::TwoLeaders);
@@ -172,6 +175,8 @@ fn mark_of(event: &CoreEvent) -> Option<Mark> {
             StepDownCause::HigherTerm { .. } => Mark::DeposedByTerm,
             StepDownCause::QuorumLost => Mark::DeposedByQuorum,
         },
+        CoreEvent::TransferBegan { .. } => Mark::TransferBegan,
+        CoreEvent::TransferFailed { .. } => Mark::TransferFailed,
         CoreEvent::VoteGranted { .. } => Mark::VoteGranted,
         CoreEvent::VoteRefused { reason, .. } => match reason {
             Refusal::LeaderAlive { .. } => Mark::VoteLeaderAlive,

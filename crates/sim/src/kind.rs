@@ -69,6 +69,8 @@ kinds! {
     CrashVoters = "crash-voters",
     /// a member is stopped in order and started again
     Restart = "restart",
+    /// a leader is told to hand its leadership over, to anybody or to whoever can take over soonest
+    Transfer = "transfer",
     /// a member stands still while the clock runs on
     Pause = "pause",
     /// a member's disk is emptied; the member is lost for good

@@ -50,6 +50,10 @@ marks! {
     DeposedByQuorum = "a leader gave up since it heard no quorum",
     DeposedWithReads = "a leader was deposed while reads were pending",
     DeposedWithProposals = "a leader was deposed while its clients' proposals were pending",
+    TransferBegan = "a leader began to hand its leadership over",
+    TransferTaken = "a member that the leader had called took over",
+    TransferFailed = "a member that the leader had called did not take over in time",
+    TransferHeld = "a proposal waited while the leadership was handed over",
     TwoLeaders = "a deposed leader did not know it yet while the next one led",
     // Replication.
     Truncated = "a follower truncated",

@@ -47,6 +47,8 @@ pub(crate) struct Member {
     pub(crate) local_readers: Vec<usize>,
     /// The term and the last sequence that was forwarded in this life.
     pub(crate) forwarded: (Term, u64),
+    /// The last term for which it stood since the leader called it.
+    pub(crate) called: Term,
     /// What a full disk has left.
     pub(crate) space: Option<u64>,
     /// What its disk does wrong at the next start.
@@ -108,6 +110,7 @@ impl Member {
             catching_up: None,
             local_readers: Vec::new(),
             forwarded: (Term::ZERO, 0),
+            called: Term::ZERO,
             space: None,
             fails_next: None,
             is_fresh: true,

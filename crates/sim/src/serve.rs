@@ -35,6 +35,9 @@ impl World {
         };
         let request = self.clients.request_of(operation);
         if let Some(change) = translate::to_command(request, value_bytes) {
+            if replica.raft().transferring().is_some() {
+                self.marks.hit(Mark::TransferHeld);
+            }
             let number = u64::try_from(operation).expect("operations are few");
             match replica.propose(local, [command(number, &change)]) {
                 Ok(sequence) => {

@@ -154,7 +154,10 @@ impl World {
             self.watch.on_spoken(member, message.term);
         }
         match &message.body {
-            Body::Raft(Message::Vote { .. }) => {
+            Body::Raft(Message::Vote { by_transfer, .. }) => {
+                if *by_transfer {
+                    self.members[member].called = message.term;
+                }
                 self.watch.on_vote(member, message.term, message.from.value());
                 self.on_voted(member);
             }

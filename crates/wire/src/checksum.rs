@@ -118,6 +118,9 @@ impl Checked for wire::AppendEntriesRequest {
                 let wire::Heartbeat { commit, round } = heartbeat;
                 sum.numbers([4, *commit, *round])
             }
+            Some(append_entries_request::Body::TimeoutNow(is_so)) => {
+                sum.numbers([5, u64::from(*is_so)])
+            }
         };
         sum.0
     }
@@ -155,9 +158,10 @@ impl Checked for wire::AppendEntriesResponse {
 
 impl Checked for wire::RequestVoteRequest {
     fn checksum_on(&self, route: Route) -> u32 {
-        let Self { group, term, pre_vote, last_index, last_term, checksum: _ } = self;
+        let Self { group, term, pre_vote, last_index, last_term, by_transfer, checksum: _ } = self;
         let sum = Sum::frame(Kind::Vote, route, *group, *term);
-        sum.numbers([u64::from(*pre_vote), *last_index, *last_term]).0
+        let (pre_vote, by_transfer) = (u64::from(*pre_vote), u64::from(*by_transfer));
+        sum.numbers([pre_vote, *last_index, *last_term, by_transfer]).0
     }
 }
 
@@ -235,9 +239,10 @@ mod tests {
             pre_vote: true,
             last_index: 9,
             last_term: 6,
+            by_transfer: false,
             checksum: None,
         };
-        assert_eq!(vote.checksum_on(ROUTE), crc32c::crc32c(&form(&[3, 2, 1, 0, 7, 1, 9, 6])));
+        assert_eq!(vote.checksum_on(ROUTE), crc32c::crc32c(&form(&[3, 2, 1, 0, 7, 1, 9, 6, 0])));
 
         let block =
             |term, entries: &'static [u8]| wire::Block { term, count: 1, entries: entries.into() };

@@ -48,6 +48,7 @@ impl Incoming for wire::AppendEntriesRequest {
                     round: heartbeat.round,
                 }))
             }
+            append_entries_request::Body::TimeoutNow(_) => Ok(Body::Raft(Message::TimeoutNow)),
         });
         message(route, self.group, self.term, body)
     }
@@ -99,7 +100,12 @@ impl Incoming for wire::RequestVoteRequest {
     fn decode(self, route: Route) -> Result<PeerMessage, Malformed> {
         verify(self.checksum, &self, route)?;
         let last = entry_id(self.last_term, self.last_index);
-        let body = if self.pre_vote { Message::PreVote { last } } else { Message::Vote { last } };
+        let by_transfer = self.by_transfer;
+        let body = match (self.pre_vote, by_transfer) {
+            (true, true) => return Err(Malformed("a rehearsal of a transfer, which has none")),
+            (true, false) => Message::PreVote { last },
+            (false, _) => Message::Vote { last, by_transfer },
+        };
         message(route, self.group, self.term, Some(Ok(Body::Raft(body))))
     }
 }

@@ -109,8 +109,8 @@ fn encode_raft(term: u64, message: Message) -> Outgoing {
         Message::HeartbeatReply { round } => {
             append_reply(term, append_entries_response::Body::HeartbeatRound(round))
         }
-        Message::PreVote { last } => vote_request(term, last, true),
-        Message::Vote { last } => vote_request(term, last, false),
+        Message::PreVote { last } => vote_request(term, last, true, false),
+        Message::Vote { last, by_transfer } => vote_request(term, last, false, by_transfer),
         Message::PreVoteReply { asked, granted } => vote_reply(
             term,
             request_vote_response::Body::PreVote(wire::PreVoteAnswer {
@@ -131,6 +131,7 @@ fn encode_raft(term: u64, message: Message) -> Outgoing {
                 index: index.value(),
             }),
         ),
+        Message::TimeoutNow => append_request(term, append_entries_request::Body::TimeoutNow(true)),
         Message::HigherTerm => append_reply(term, append_entries_response::Body::HigherTerm(true)),
     }
 }
@@ -153,13 +154,14 @@ fn append_reply(term: u64, body: append_entries_response::Body) -> Outgoing {
     })
 }
 
-fn vote_request(term: u64, last: EntryId, pre_vote: bool) -> Outgoing {
+fn vote_request(term: u64, last: EntryId, pre_vote: bool, by_transfer: bool) -> Outgoing {
     Outgoing::Vote(wire::RequestVoteRequest {
         group: GROUP,
         term,
         pre_vote,
         last_index: last.index.value(),
         last_term: last.term.value(),
+        by_transfer,
         checksum: None,
     })
 }

@@ -1,4 +1,5 @@
-//! The client commands: `put`, `get`, `del`, `compact`, `status`, `member list`.
+//! The client commands: `put`, `get`, `del`, `compact`, `status`, `member list`,
+//! `move-leader`.
 //!
 //! Each command has its file; it asks through a [`Session`] and hands it what to print. How that
 //! looks is decided in [`output`], which etcd's users know: the three formats are etcdctl's.
@@ -14,6 +15,7 @@ mod get;
 mod key;
 mod member;
 mod message;
+mod move_leader;
 mod options;
 mod output;
 mod put;
@@ -45,6 +47,8 @@ pub(crate) enum ClientCommand {
     Status(status::Status),
     /// Show the members of the cluster
     Member(member::Member),
+    /// Hand the leadership over to a member
+    MoveLeader(move_leader::MoveLeader),
 }
 
 impl ClientCommand {
@@ -57,6 +61,7 @@ impl ClientCommand {
             Self::Compact(compact) => compact.options.clone(),
             Self::Status(status) => status.options.clone(),
             Self::Member(member) => member.options(),
+            Self::MoveLeader(mover) => mover.options.clone(),
         }
     }
 }
@@ -86,6 +91,7 @@ async fn try_run(before: ClientOptions, command: ClientCommand) -> Result<(), Fa
         ClientCommand::Compact(compact) => compact.run(&session).await,
         ClientCommand::Status(status) => status.run(&session).await,
         ClientCommand::Member(member) => member.run(&session).await,
+        ClientCommand::MoveLeader(mover) => mover.run(&session).await,
     }
 }
 
@@ -162,6 +168,7 @@ mod tests {
             "get k --consistency s -w json",
             "del a b --prev-kv",
             "compact 7 --physical",
+            "move-leader 8e9e05c52164694d",
         ] {
             assert!(parse(line).is_ok(), "{line}");
         }

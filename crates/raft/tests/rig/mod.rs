@@ -178,6 +178,18 @@ impl Cluster {
         true
     }
 
+    /// A member hands its leadership over.
+    pub fn transfer(&mut self, id: NodeId, to: Option<NodeId>) -> Option<NodeId> {
+        let now = self.now;
+        let to = self.member(id).raft.as_mut()?.transfer(now, to);
+        match to {
+            Ok(to) => self.say(format!("{id} | is to hand over to {to}")),
+            Err(error) => self.say(format!("{id} | does not hand over: {error}")),
+        }
+        self.drain(id, &[]);
+        to.ok()
+    }
+
     /// A read at a member.
     pub fn read(&mut self, id: NodeId) -> Option<ReadTicket> {
         let now = self.now;

@@ -39,11 +39,15 @@ fn message(message: &Message) -> String {
         Message::PreVoteReply { asked, granted } => {
             format!("pre-vote for term {asked} {}", verdict(*granted))
         }
-        Message::Vote { last } => format!("vote? last entry {last}"),
+        Message::Vote { last, by_transfer: false } => format!("vote? last entry {last}"),
+        Message::Vote { last, by_transfer: true } => {
+            format!("vote, for the leader hands over? last entry {last}")
+        }
         Message::VoteReply { granted } => format!("vote {}", verdict(*granted)),
         // Tickets begin at random numbers.
         Message::ReadIndex { .. } => "read index?".to_owned(),
         Message::ReadIndexReply { index, .. } => format!("read index {index}"),
+        Message::TimeoutNow => "take over".to_owned(),
         Message::HigherTerm => "higher term".to_owned(),
     }
 }
@@ -103,6 +107,8 @@ pub fn event(event: &Event) -> String {
             };
             format!("leads term {term} no longer: {cause}")
         }
+        Event::TransferBegan { to } => format!("hands its leadership over to {to}"),
+        Event::TransferFailed { to } => format!("goes on leading: {to} did not take over"),
         Event::VoteGranted { candidate, term } => {
             format!("gives its vote of term {term} to {candidate}")
         }

@@ -87,7 +87,7 @@ impl Random {
 }
 
 /// How many kinds there are.
-pub(crate) const KINDS: usize = 15;
+pub(crate) const KINDS: usize = 16;
 
 /// The kind of a message, counted from 0: one that is new has no number until it has a sample too.
 pub(crate) fn kind(message: &PeerMessage) -> Option<usize> {
@@ -109,6 +109,7 @@ pub(crate) fn kind(message: &PeerMessage) -> Option<usize> {
             Message::ReadIndex { .. } => Some(12),
             Message::ReadIndexReply { .. } => Some(13),
             Message::HigherTerm => Some(14),
+            Message::TimeoutNow => Some(15),
         },
     }
 }
@@ -139,7 +140,10 @@ pub(crate) fn sample(kind: usize, random: &mut Random, body_bytes_max: usize) ->
         7 => Body::Raft(Message::HeartbeatReply { round: random.number() }),
         8 => Body::Raft(Message::PreVote { last: random.entry() }),
         9 => Body::Raft(Message::PreVoteReply { asked: random.term(), granted: random.verdict() }),
-        10 => Body::Raft(Message::Vote { last: random.entry() }),
+        10 => {
+            let (last, by_transfer) = (random.entry(), random.is_so());
+            Body::Raft(Message::Vote { last, by_transfer })
+        }
         11 => Body::Raft(Message::VoteReply { granted: random.verdict() }),
         12 => Body::Raft(Message::ReadIndex { ticket: ReadTicket(random.number()) }),
         13 => {
@@ -147,6 +151,7 @@ pub(crate) fn sample(kind: usize, random: &mut Random, body_bytes_max: usize) ->
             Body::Raft(Message::ReadIndexReply { ticket, index })
         }
         14 => Body::Raft(Message::HigherTerm),
+        15 => Body::Raft(Message::TimeoutNow),
         _ => panic!("there is no kind {kind}"),
     };
     let (from, to) = (NodeId::new(random.number()), NodeId::new(random.number()));
