@@ -76,6 +76,9 @@ fn try_all(program: PathBuf, servers: &Servers) {
     cluster::members(&all, servers);
     cluster::status(&all, servers);
     cluster::health(&all, servers);
+    if servers.urls.len() > 1 {
+        cluster::move_leader(&all, servers);
+    }
 }
 
 fn skip(why: &str) {

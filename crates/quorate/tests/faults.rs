@@ -6,7 +6,8 @@
 //! past, and in the end all members hold the same ([`support::history`] says how that is judged).
 //!
 //! `QUORATE_FAULT_ROUNDS` sets how often each fault happens, for longer runs: the default is 20 for
-//! the leader's death and half of it for the others. `--nocapture` shows a summary of each test.
+//! the leader's death, half of it for the others and
+//! twice of it for moves. `--nocapture` shows a summary of each test.
 
 #[cfg(test)]
 mod support;
@@ -125,6 +126,53 @@ fn killed_followers() {
         assert_eq!(load::content(&own.unwrap()).remove(&key).map(|(value, _)| value), Some(value));
     }
     scene.end("followers killed");
+}
+
+/// Leaders are told to stop, as for an upgrade: each hands its leadership over first, ends in order,
+/// and comes back.
+#[test]
+fn stopped_leaders() {
+    let mut scene = Scene::begin(5);
+    let mut takeovers = Vec::new();
+    for round in 0..rounds(2) {
+        let leader = scene.leader();
+        let process = scene.cluster.members[leader].process();
+        process.signal(Signal::TERM);
+        let stderr = process.stderr.clone();
+        takeovers.push(scene.failover(leader, round));
+        let status = scene.cluster.members[leader].ended();
+        assert!(status.success(), "a stop in order: {}", stderr.text());
+        let said = stderr.text();
+        assert!(said.contains("the leadership was handed over"), "{said}");
+        scene.cluster.members[leader].start();
+        scene.cluster.members[leader].wait_until_ready();
+        scene.work(ACKS_BETWEEN);
+    }
+    scene.end(&format!("{} leaders stopped; {}", takeovers.len(), Takeovers::of(&takeovers)));
+}
+
+/// The leadership goes round under load: no request fails for it, they only wait.
+#[test]
+fn moved_leaders() {
+    let mut scene = Scene::begin(6);
+    for _ in 0..2 * rounds(1) {
+        let leader = scene.leader();
+        let next = &scene.cluster.members[(leader + 1) % 3];
+        let status = scene.runtime.block_on(next.status()).expect("the member runs");
+        let target = status.header.expect("an answer has a head").member_id;
+        let member = &scene.cluster.members[leader];
+        let moved = member.client(PATIENCE);
+        let moved = scene.runtime.block_on(moved.move_leader(&member.endpoint(), target));
+        moved.expect("the next one takes over");
+        assert_eq!(scene.leader(), (leader + 1) % 3);
+        scene.work(ACKS_BETWEEN / 4);
+    }
+    let summary = scene.history.summary();
+    scene.end("leadership moved round and round");
+    assert_eq!((summary.unknown, summary.unanswered), (0, 0));
+    // A counter that another client was faster with is no failure.
+    let failed = scene.history.failed_writes(|key| !load::is_counter(key));
+    assert_eq!(failed, Vec::<String>::new());
 }
 
 /// The judge has to find what it is there for.

@@ -74,6 +74,30 @@ pub(crate) fn status(ctl: &Ctl, servers: &Servers) {
     }
 }
 
+/// The leadership goes to another, who must be one of the members.
+pub(crate) fn move_leader(ctl: &Ctl, servers: &Servers) {
+    let states = ctl.json(&["endpoint", "status"]);
+    let leader = states[0]["Status"]["leader"].as_u64().unwrap();
+    let ids: Vec<u64> = states.as_array().unwrap().iter().map(id_of).collect();
+    assert_eq!(ids.len(), servers.urls.len());
+    let to = *ids.iter().find(|id| **id != leader).unwrap();
+    let text = ctl.says(&["move-leader", &format!("{to:x}")]);
+    assert_eq!(text.trim(), format!("Leadership transferred from {leader:x} to {to:x}"));
+    let states = ctl.json(&["endpoint", "status"]);
+    assert!(states.as_array().unwrap().iter().all(|one| one["Status"]["leader"] == to), "{states}");
+    let error = ctl.fails(&["move-leader", "abc"]);
+    assert!(error.contains("etcdserver: bad leader transferee"), "{error}");
+    // A member that does not lead does not pass it on.
+    let follower = ids.iter().position(|id| *id != to).unwrap();
+    let ctl = ctl.at(&servers.urls[follower]);
+    let error = ctl.fails(&["move-leader", &format!("{leader:x}")]);
+    assert!(error.contains("no leader endpoint given at"), "{error}");
+}
+
+fn id_of(state: &serde_json::Value) -> u64 {
+    state["Status"]["header"]["member_id"].as_u64().unwrap()
+}
+
 /// All are well, in every output.
 pub(crate) fn health(ctl: &Ctl, servers: &Servers) {
     let count = servers.urls.len();

@@ -21,6 +21,11 @@ impl Ctl {
         Self { program: program.to_owned(), endpoints: hosts.join(",") }
     }
 
+    /// The same program, asking one member only.
+    pub(crate) fn at(&self, url: &str) -> Self {
+        Self::new(&self.program, &[url.to_owned()])
+    }
+
     /// Whether a command has a flag, which depends on the release.
     pub(crate) fn has_flag(&self, command: &str, flag: &str) -> bool {
         self.run(&[command, "--help"], "").stdout.contains(flag)

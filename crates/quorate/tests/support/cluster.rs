@@ -203,9 +203,13 @@ impl Member {
 
     /// Stops it in order.
     pub(crate) fn stop(&mut self) -> ExitStatus {
-        let mut process = self.process.take().expect("the member runs");
-        process.signal(Signal::TERM);
-        process.wait(PATIENCE)
+        self.process().signal(Signal::TERM);
+        self.ended()
+    }
+
+    /// Waits for the end of one that was told to stop.
+    pub(crate) fn ended(&mut self) -> ExitStatus {
+        self.process.take().expect("the member runs").wait(PATIENCE)
     }
 
     /// A client that asks nobody else.

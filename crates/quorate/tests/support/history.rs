@@ -96,6 +96,17 @@ impl History {
         acked.wait_for(|acked| *acked >= goal).await.unwrap();
     }
 
+    /// The keys, of those wanted, whose writes were certainly not made.
+    pub(crate) fn failed_writes(&self, is_wanted: impl Fn(&str) -> bool) -> Vec<String> {
+        let failed = |deed: &Deed| match deed {
+            Deed::Write { key, outcome: Outcome::Failed, .. } if is_wanted(key) => {
+                Some(key.clone())
+            }
+            Deed::Write { .. } | Deed::Read { .. } | Deed::Unanswered => None,
+        };
+        self.events.lock().unwrap().iter().filter_map(|event| failed(&event.deed)).collect()
+    }
+
     pub(crate) fn summary(&self) -> Summary {
         let mut summary = Summary::default();
         for event in &*self.events.lock().unwrap() {

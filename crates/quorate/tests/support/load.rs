@@ -78,6 +78,11 @@ pub(crate) fn counter(number: usize) -> String {
     format!("counter/{number}")
 }
 
+/// Whether a key is that of a counter.
+pub(crate) fn is_counter(key: &str) -> bool {
+    key.starts_with("counter/")
+}
+
 impl Worker {
     /// Writes ever larger values to a key; to another one once an outcome is unknown, since that
     /// write may be made at any later time.

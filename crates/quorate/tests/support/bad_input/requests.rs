@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use quorate_proto::etcdserverpb::kv_client::KvClient;
+use quorate_proto::etcdserverpb::maintenance_client::MaintenanceClient;
 use quorate_proto::etcdserverpb::request_op::Request as Op;
 use quorate_proto::etcdserverpb::{
-    CompactionRequest, DeleteRangeRequest, PutRequest, RangeRequest, RequestOp, TxnRequest,
+    CompactionRequest, DeleteRangeRequest, MoveLeaderRequest, PutRequest, RangeRequest, RequestOp,
+    TxnRequest,
 };
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
@@ -47,8 +49,20 @@ async fn through_leader_and_follower() {
         transactions(&mut kv).await;
         revisions(&mut kv).await;
         contradictions(&mut kv).await;
+        to_nobody(&cluster.members[place], place == leader).await;
         let answer = kv.put(put("after")).await.expect("it serves all the same");
         assert!(answer.into_inner().header.is_some());
+    }
+}
+
+/// Leadership goes to a member that votes, and only from the leader; nothing changes otherwise.
+async fn to_nobody(member: &Member, leads: bool) {
+    let endpoint = Endpoint::from_shared(member.client_url()).unwrap();
+    let mut maintenance = MaintenanceClient::new(endpoint.connect().await.unwrap());
+    let text = if leads { "etcdserver: bad leader transferee" } else { "etcdserver: not leader" };
+    for target_id in [0, 1, u64::MAX] {
+        let answer = maintenance.move_leader(MoveLeaderRequest { target_id }).await;
+        is_refused(answer, Code::FailedPrecondition, text);
     }
 }
 
