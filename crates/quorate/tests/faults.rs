@@ -128,8 +128,8 @@ fn killed_followers() {
     scene.end("followers killed");
 }
 
-/// Leaders are told to stop, as for an upgrade: each hands its leadership over first, ends in order,
-/// and comes back.
+/// Leaders are told to stop, as for an upgrade: each hands its leadership over first, ends in
+/// order, and comes back.
 #[test]
 fn stopped_leaders() {
     let mut scene = Scene::begin(5);

@@ -214,7 +214,10 @@ impl Draw {
                 What::CutLeader { deaf, dumb, late, stopped, lasting }
             }
             Kind::Restart => What::Restart { member, down: random.magnitude(1000, 2 * election) },
-            Kind::Transfer => What::Transfer { to: random.place(self.settings.members + 1) },
+            Kind::Transfer => {
+                let lasting = if random.below(2) == 0 { 0 } else { election + lasting / 4 };
+                What::Transfer { to: random.place(self.settings.members + 1), lasting }
+            }
             Kind::Pause => What::Pause { member, lasting },
             Kind::SyncError => What::SyncError { member, salt },
             Kind::DiskFull if random.below(4) == 0 => {

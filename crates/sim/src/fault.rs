@@ -87,6 +87,9 @@ pub enum What {
     Transfer {
         /// To whom; 0: to whoever can take over soonest.
         to: usize,
+        /// For how long what the leader says to that member is held back, the word to take over
+        /// with it. Then often another is told to take over.
+        lasting: Time,
     },
     /// The process stands still.
     Pause {
@@ -226,8 +229,8 @@ impl What {
             | Self::CrashElected { .. }
             | Self::CrashVoters { .. }
             | Self::CutLeader { .. }
-            | Self::Transfer { to: 0 } => {}
-            Self::Transfer { to } => act(to),
+            | Self::Transfer { to: 0, .. } => {}
+            Self::Transfer { to, .. } => act(to),
             Self::Crash { member, .. }
             | Self::Restart { member, .. }
             | Self::Pause { member, .. }
@@ -267,6 +270,7 @@ impl What {
             | Self::CrashElected { down: time, .. }
             | Self::CrashVoters { lasting: time, .. }
             | Self::CutLeader { lasting: time, .. }
+            | Self::Transfer { lasting: time, .. }
             | Self::Restart { down: time, .. }
             | Self::Pause { lasting: time, .. }
             | Self::Cut { lasting: time, .. }
@@ -274,8 +278,7 @@ impl What {
             | Self::DiskFull { lasting: time, .. }
             | Self::SlowDisk { lasting: time, .. }
             | Self::ClockRate { lasting: time, .. } => Some(time),
-            Self::Transfer { .. }
-            | Self::Wipe { .. }
+            Self::Wipe { .. }
             | Self::Reset { .. }
             | Self::Rot { .. }
             | Self::Unreadable { .. }

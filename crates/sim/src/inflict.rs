@@ -6,6 +6,7 @@ use crate::clock::RIGHT;
 use crate::fault::What;
 use crate::marks::Mark;
 use crate::member::{Crash, Fitness, id};
+use crate::network::place;
 use crate::queue::Time;
 use crate::random::Random;
 use crate::watch::Seen;
@@ -56,7 +57,12 @@ impl World {
                 }
             }
             What::Restart { member, down } => self.stop(member - 1, down),
-            What::Transfer { to } => self.transfer(to),
+            What::Transfer { to, lasting } => {
+                if lasting > 0 {
+                    self.ends(number, lasting);
+                }
+                self.transfer(to, now + lasting);
+            }
             What::Pause { member, lasting } => self.pause(member - 1, lasting),
             What::Wipe { member } => self.wipe(member - 1),
             What::Cut { links, lasting } => {
@@ -148,6 +154,12 @@ impl World {
                     }
                 }
             }
+            // The word is out now, or on its way.
+            What::Transfer { .. } => {
+                if self.random.below(2) == 0 {
+                    self.transfer(0, now);
+                }
+            }
             What::DiskFull { member, .. } => {
                 let here = &mut self.members[member - 1];
                 here.space = None;
@@ -168,7 +180,6 @@ impl World {
             | What::CrashElected { .. }
             | What::CrashVoters { .. }
             | What::Restart { .. }
-            | What::Transfer { .. }
             | What::Pause { .. }
             | What::Wipe { .. }
             | What::Clog { .. }
@@ -190,14 +201,17 @@ impl World {
         }
     }
 
-    /// The leader hands over, to anybody if `to` is 0.
-    fn transfer(&mut self, to: usize) {
+    /// The leader hands over, to anybody if `to` is 0, who hears nothing of it before `held_until`.
+    fn transfer(&mut self, to: usize, held_until: Time) {
         let Some(leader) = self.leader() else { return };
         let now = self.local(leader);
         let Some(replica) = &mut self.members[leader].replica else { return };
         let to = to.checked_sub(1).map(id);
         // Nobody else may have been heard, or another transfer may be under way.
-        replica.transfer(now, to).ok();
+        let to = replica.transfer(now, to);
+        if let Ok(to) = to {
+            self.network.clog(leader, place(to.value()), held_until);
+        }
         self.settle(leader);
     }
 

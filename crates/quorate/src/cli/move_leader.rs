@@ -18,7 +18,8 @@ Examples:
   quorate move-leader n2
   quorate move-leader 8e9e05c52164694d
 
-Requests wait for the moment that it takes, none is lost. `quorate member list` shows names and ids.";
+Requests wait for the moment that it takes, none is lost. `quorate member list` shows names and
+ids.";
 
 /// Hand the leadership over to a member
 #[derive(Args, Debug)]
