@@ -22,12 +22,13 @@ use quorate_store::{Command as Change, Store, Wants};
 
 fn main() {
     let only = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
-    let benches: [(&str, fn()); 7] = [
+    let benches: [(&str, fn()); 8] = [
         ("put", puts),
         ("read", reads),
         ("txn", txns),
         ("contended", contended),
         ("compaction", compaction),
+        ("snapshot", snapshot),
         ("memory random", || memory(true)),
         ("memory in order", || memory(false)),
     ];
@@ -192,6 +193,28 @@ fn compaction() {
     measure("physical, each version", KEYS, || {
         black_box(store.apply(&compact(revision, true), Wants::Reply));
     });
+}
+
+/// Writes a million keys, and makes a store of them.
+fn snapshot() {
+    let store = filled(MILLION);
+    let (mut bytes, before) = (Vec::with_capacity(400_000_000), resident());
+    let snapshot = store.snapshot();
+    measure("write, each of a million keys", MILLION, || {
+        snapshot.write_to(&mut bytes).expect("a vector takes all");
+    });
+    let written = u64::try_from(bytes.len()).expect("it fits");
+    let beside = resident().saturating_sub(before + written);
+    println!("  bytes a key: {}, memory beside them {} KB", written / MILLION, beside / 1_000);
+    let mut copy = Store::new();
+    for name in ["restore, each", "restore over another, each"] {
+        measure(name, MILLION, || copy.restore(&mut &bytes[..]).expect("it is whole"));
+    }
+    assert_eq!(copy.status(), store.status());
+    drop((store, snapshot));
+    let mut updates = Random(8);
+    let updates = commands((0..KEYS).map(|_| put(updates.below(MILLION))));
+    measure("update after it", KEYS, || apply_all(&mut copy, &updates, Wants::Reply));
 }
 
 fn memory(random: bool) {

@@ -19,9 +19,9 @@ pub(crate) struct Sweep {
 }
 
 impl Sweep {
-    /// There is nothing to remove.
-    pub(crate) fn new() -> Self {
-        Self { wanted: -1, done: -1, pass: None }
+    /// There is nothing to remove of a store that this revision was compacted in; -1 for none.
+    pub(crate) fn new(compacted: i64) -> Self {
+        Self { wanted: compacted, done: compacted, pass: None }
     }
 
     /// Asks for the removal of what nobody can read since this revision was compacted.

@@ -14,6 +14,11 @@ impl StateHash {
         Self(SEEDS[0])
     }
 
+    /// Goes on from a hash that [`value`](Self::value) gave.
+    pub(crate) fn from_value(value: u64) -> Self {
+        Self(value)
+    }
+
     /// The hash as a number.
     pub(crate) fn value(self) -> u64 {
         self.0

@@ -9,11 +9,15 @@
 //!   they are equal where one transaction changed a key twice.
 //! - A key's oldest version is no tombstone, unless a compaction removed what was before it.
 
+mod walk;
+
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
 
 use crate::record::Version;
 use crate::span::Span;
+
+pub(crate) use walk::{Historian, Place};
 
 /// A few dozen keys.
 #[derive(Debug, Default)]

@@ -15,6 +15,8 @@
 //!   it may see changes.
 //! - A compaction moves the oldest readable revision at once. The versions nobody can read any more
 //!   go piece by piece in later applies, and not while a view that may read them is alive.
+//! - A [`Snapshot`] is a view that can be written, piece by piece as a long read goes. It has what
+//!   can be read and nothing else, so members with equal state write equal bytes.
 //!
 //! # Invariants
 //!
@@ -25,7 +27,7 @@
 //!
 //! # Left out
 //!
-//! Leases: a put that names one fails. Watches and checkpoints: the history that they need is here.
+//! Leases: a put that names one fails. Watches: the history that they need is here.
 //! Everything about members, and who is asking.
 
 pub mod check;
@@ -38,6 +40,7 @@ mod leaf;
 mod range;
 mod record;
 mod shared;
+mod snapshot;
 mod span;
 mod store;
 mod tree;
@@ -48,6 +51,7 @@ mod write;
 pub use command::{Command, Reply, Wants};
 pub use error::{Code, Error};
 pub use shared::Status;
+pub use snapshot::{RestoreError, Snapshot};
 pub use store::Store;
 pub use txn::is_read_only;
 pub use view::{Reader, View};

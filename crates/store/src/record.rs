@@ -103,9 +103,14 @@ impl Version {
         &self.record[facts.value_at..]
     }
 
+    /// The value, sharing the version's memory.
+    pub(crate) fn value_shared(&self, facts: &Facts) -> Bytes {
+        self.record.slice(facts.value_at..)
+    }
+
     /// The pair as clients see it, sharing the version's memory.
     pub(crate) fn key_value(&self, facts: &Facts) -> KeyValue {
-        KeyValue { value: self.record.slice(facts.value_at..), ..self.key_only(facts) }
+        KeyValue { value: self.value_shared(facts), ..self.key_only(facts) }
     }
 
     /// The pair as clients see it, but for the value.

@@ -5,7 +5,9 @@
 //! reader looks; raising the revision publishes all of it at once.
 //!
 //! Pins hold back the physical part of a compaction. A view pins the compacted revision that it was
-//! made under; versions that are needed from the lowest pin on stay.
+//! made under; versions that are needed from the lowest pin on stay. A restore puts another tree in
+//! place of the present one, and begins an epoch; the old tree stays beside it while pins of its
+//! epoch do, and nobody changes it any more.
 //!
 //! Lock order: the versions, then the pins.
 
@@ -13,7 +15,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::Error;
-use crate::leaf::{Removed, Visitor};
+use crate::leaf::{Historian, Place, Removed, Visitor};
 use crate::span::Span;
 use crate::tree::Tree;
 
@@ -21,8 +23,7 @@ use crate::tree::Tree;
 #[derive(Debug)]
 pub(crate) struct Shared {
     versions: RwLock<Versions>,
-    /// How many views there are, by their compacted revision.
-    pins: Mutex<BTreeMap<i64, usize>>,
+    pins: Mutex<Pins>,
 }
 
 /// The tree, and what may be read of it.
@@ -32,6 +33,24 @@ pub(crate) struct Versions {
     pub(crate) tree: Tree,
     /// What is published.
     pub(crate) status: Status,
+    /// The trees of earlier epochs that views still read.
+    replaced: BTreeMap<u64, Tree>,
+}
+
+/// What the views need.
+#[derive(Debug, Default)]
+struct Pins {
+    /// How often the tree was replaced.
+    epoch: u64,
+    /// How many views there are, by what they need.
+    views: BTreeMap<Pin, usize>,
+}
+
+/// What a view needs: a tree, from a revision on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Pin {
+    epoch: u64,
+    compacted: i64,
 }
 
 /// The numbers of a store at one moment.
@@ -56,10 +75,8 @@ impl Shared {
     pub(crate) fn new() -> Self {
         let status =
             Status { revision: 1, compacted: -1, keys: 0, versions: 0, bytes: 0, bytes_live: 0 };
-        Self {
-            versions: RwLock::new(Versions { tree: Tree::new(), status }),
-            pins: Mutex::default(),
-        }
+        let versions = Versions { tree: Tree::new(), status, replaced: BTreeMap::new() };
+        Self { versions: RwLock::new(versions), pins: Mutex::default() }
     }
 
     pub(crate) fn read(&self) -> RwLockReadGuard<'_, Versions> {
@@ -71,30 +88,71 @@ impl Shared {
     }
 
     /// Keeps everything that can be read now until [`unpin`](Self::unpin).
-    pub(crate) fn pin(&self) -> Status {
+    pub(crate) fn pin(&self) -> (Status, Pin) {
         let versions = self.read();
-        *self.pins().entry(versions.status.compacted).or_default() += 1;
-        versions.status
+        let mut pins = self.pins();
+        let pin = Pin { epoch: pins.epoch, compacted: versions.status.compacted };
+        *pins.views.entry(pin).or_default() += 1;
+        (versions.status, pin)
     }
 
-    /// Takes back one [`pin`](Self::pin) made under this compacted revision.
-    pub(crate) fn unpin(&self, compacted: i64) {
+    /// Takes back one [`pin`](Self::pin).
+    pub(crate) fn unpin(&self, pin: Pin) {
         let mut pins = self.pins();
-        let count = pins.get_mut(&compacted).expect("it was pinned");
+        let count = pins.views.get_mut(&pin).expect("it was pinned");
         *count -= 1;
         if *count == 0 {
-            pins.remove(&compacted);
+            pins.views.remove(&pin);
+        }
+        if pin.epoch < pins.epoch && pins.lowest(pin.epoch).is_none() {
+            drop(pins);
+            // A large one takes a while to free: not under the lock.
+            let unused = self.write().replaced.remove(&pin.epoch);
+            drop(unused);
         }
     }
 
     /// The revision from which on everything must stay readable.
     pub(crate) fn floor(&self, compacted: i64) -> i64 {
         let pins = self.pins();
-        pins.first_key_value().map_or(compacted, |(&lowest, _)| lowest.min(compacted))
+        pins.lowest(pins.epoch).map_or(compacted, |lowest| lowest.min(compacted))
     }
 
-    fn pins(&self) -> MutexGuard<'_, BTreeMap<i64, usize>> {
+    /// Puts another tree in place of the present one, which stays for the views that there are.
+    pub(crate) fn replace(&self, tree: Tree, status: Status) {
+        let mut versions = self.write();
+        let mut old = Some(std::mem::replace(&mut versions.tree, tree));
+        versions.status = status;
+        let mut pins = self.pins();
+        let epoch = pins.epoch;
+        if let Some(old) = old.take_if(|_| pins.lowest(epoch).is_some()) {
+            versions.replaced.insert(epoch, old);
+        }
+        pins.epoch += 1;
+        drop(pins);
+        drop(versions);
+        // A large one takes a while to free: not under the lock.
+        drop(old);
+    }
+
+    fn pins(&self) -> MutexGuard<'_, Pins> {
         self.pins.lock().expect(NO_PANIC)
+    }
+}
+
+impl Versions {
+    /// The tree that a view reads; without a pin, the present one.
+    fn tree_of(&self, pin: Option<Pin>) -> &Tree {
+        pin.and_then(|pin| self.replaced.get(&pin.epoch)).unwrap_or(&self.tree)
+    }
+}
+
+impl Pins {
+    /// The lowest revision that a view of this epoch needs.
+    fn lowest(&self, epoch: u64) -> Option<i64> {
+        let from = Pin { epoch, compacted: i64::MIN };
+        let to = Pin { epoch, compacted: i64::MAX };
+        self.views.range(from..=to).next().map(|(pin, _)| pin.compacted)
     }
 }
 
@@ -121,17 +179,54 @@ impl Status {
 pub(crate) struct Moment<'a> {
     pub(crate) shared: &'a Shared,
     pub(crate) status: Status,
+    /// None for the writer.
+    pub(crate) pin: Option<Pin>,
 }
 
 impl Moment<'_> {
     /// Shows the keys of `span`, each as it was at `revision`, to `visitor`.
     pub(crate) fn scan(&self, span: &Span<'_>, revision: i64, visitor: &mut impl Visitor) {
-        let mut next = self.shared.read().tree.scan(span.start, span, revision, visitor);
+        let mut step =
+            |from: &[u8]| self.shared.read().tree_of(self.pin).scan(from, span, revision, visitor);
+        let mut next = step(span.start);
         while let Some(from) = next {
-            next = self.shared.read().tree.scan(&from, span, revision, visitor);
+            next = step(&from);
         }
+    }
+
+    /// Shows a bounded part of all that can be read, at whichever revision, to `historian`: from
+    /// `from` on. Where to go on.
+    pub(crate) fn walk(&self, from: &Place, historian: &mut impl Historian) -> Option<Place> {
+        let readable = self.status.compacted..=self.status.revision;
+        self.shared.read().tree_of(self.pin).walk(from, &readable, historian)
     }
 }
 
 /// A panic ends the process, so no lock is ever poisoned outside of a test that fails anyway.
 const NO_PANIC: &str = "no thread panicked while it held the lock";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_replaced_stays_as_long_as_views_of_it_and_no_longer() {
+        let shared = Shared::new();
+        let (status, first) = shared.pin();
+        let (_, second) = shared.pin();
+        shared.replace(Tree::new(), Status { compacted: 5, ..status });
+        let (_, later) = shared.pin();
+        assert_eq!(shared.floor(7), 5, "views of before need nothing of what is now");
+        let replaced = || shared.read().replaced.keys().copied().collect::<Vec<_>>();
+        assert_eq!(replaced(), [0]);
+        shared.unpin(first);
+        shared.replace(Tree::new(), status);
+        assert_eq!((replaced(), shared.floor(7)), (vec![0, 1], 7));
+        shared.replace(Tree::new(), status);
+        assert_eq!(replaced(), [0, 1], "nobody needs the one between");
+        shared.unpin(second);
+        assert_eq!(replaced(), [1]);
+        shared.unpin(later);
+        assert_eq!(replaced(), [0; 0]);
+    }
+}

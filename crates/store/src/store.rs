@@ -1,5 +1,6 @@
 //! The writer's side.
 
+use std::io::Read;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -12,8 +13,9 @@ use crate::compact::Sweep;
 use crate::hash::StateHash;
 use crate::range::header;
 use crate::shared::{Shared, Status};
+use crate::snapshot::{self, Restored};
 use crate::write::{Change, check_kept, check_lease, delete_range, put};
-use crate::{Command, Error, Reader, Reply, Wants, txn};
+use crate::{Command, Error, Reader, Reply, RestoreError, Snapshot, View, Wants, txn};
 
 /// The state machine. One thread owns it and applies the log to it; others read through
 /// [`reader`](Self::reader)s.
@@ -29,7 +31,7 @@ pub struct Store {
 impl Store {
     /// An empty store, at revision 1.
     pub fn new() -> Self {
-        Self { shared: Arc::new(Shared::new()), hash: StateHash::new(), sweep: Sweep::new() }
+        Self { shared: Arc::new(Shared::new()), hash: StateHash::new(), sweep: Sweep::new(-1) }
     }
 
     /// Applies one command as it stands in the log. The reply, if it is wanted.
@@ -65,6 +67,31 @@ impl Store {
     /// The numbers of the store.
     pub fn status(&self) -> Status {
         self.shared.read().status
+    }
+
+    /// The store as it is now, to be written by another thread. Costs the same whatever the store
+    /// holds. Until it is dropped it holds back removals, as every [`View`] does.
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot::new(View::new(Arc::clone(&self.shared)), self.hash)
+    }
+
+    /// Puts what [`Snapshot::write_to`] wrote in place of everything. From then on this store is as
+    /// if it had applied what the written one had: the same answers at every revision that can be
+    /// read, the same replies to further commands, the same hash.
+    ///
+    /// [`Reader`]s see the new state, all of it at once; a [`View`] that there is keeps to the old
+    /// one. So both are in memory for a while. `input` is read to its end, and is the snapshot and
+    /// nothing else. Whether the snapshot is newer than this store is for the caller to know.
+    ///
+    /// # Errors
+    /// If `input` fails or is no whole, sound snapshot of a known format. The store is then as it
+    /// was.
+    pub fn restore(&mut self, input: &mut dyn Read) -> Result<(), RestoreError> {
+        let Restored { tree, status, hash } = snapshot::read(input)?;
+        self.shared.replace(tree, status);
+        self.hash = hash;
+        self.sweep = Sweep::new(status.compacted);
+        Ok(())
     }
 
     fn put(&mut self, request: &PutRequest, wants: Wants) -> Result<PutResponse, Error> {

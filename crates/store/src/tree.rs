@@ -5,8 +5,9 @@
 
 use std::collections::BTreeMap;
 use std::ops::Bound::{Excluded, Included, Unbounded};
+use std::ops::RangeInclusive;
 
-use crate::leaf::{Leaf, Removed, Scanned, Visitor};
+use crate::leaf::{Historian, Leaf, Place, Removed, Scanned, Visitor};
 use crate::record::Version;
 use crate::span::Span;
 
@@ -28,6 +29,18 @@ impl Tree {
     pub(crate) fn push(&mut self, key: &[u8], make: impl FnOnce(Option<&Version>) -> Version) {
         let leaf = self.leaf_mut(key);
         leaf.push(key, make);
+        if leaf.is_too_large() {
+            let upper = leaf.split(key);
+            self.leaves.insert(upper.key(0).into(), upper);
+        }
+    }
+
+    /// Adds a version, the newest of its key so far. No key in here comes after `key`, so nothing
+    /// is searched.
+    pub(crate) fn append(&mut self, key: &[u8], version: Version) {
+        let mut last = self.leaves.last_entry().expect("there is the first fence");
+        let leaf = last.get_mut();
+        leaf.push(key, |_| version);
         if leaf.is_too_large() {
             let upper = leaf.split(key);
             self.leaves.insert(upper.key(0).into(), upper);
@@ -67,6 +80,28 @@ impl Tree {
                 Scanned::Ended => return None,
                 Scanned::Paused(at) => return Some(leaf.key(at).into()),
                 Scanned::Through => {}
+            }
+        }
+        None
+    }
+
+    /// Shows all versions that are needed for these revisions to `historian`, from `from` on. After
+    /// a bounded number of keys and versions it stops, and says where to go on.
+    pub(crate) fn walk(
+        &self,
+        from: &Place,
+        revisions: &RangeInclusive<i64>,
+        historian: &mut impl Historian,
+    ) -> Option<Place> {
+        let mut budget = SCAN_STEP;
+        let (fence, _) = self.leaf(&from.key);
+        for (fence, leaf) in self.leaves.range::<[u8], _>((Included(fence), Unbounded)) {
+            if budget == 0 {
+                return Some(Place { key: fence.clone(), shown: 0 });
+            }
+            let next = leaf.walk(from, revisions, &mut budget, historian);
+            if next.is_some() {
+                return next;
             }
         }
         None

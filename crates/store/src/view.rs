@@ -5,7 +5,7 @@ use std::sync::Arc;
 use quorate_proto::etcdserverpb::{RangeRequest, RangeResponse, TxnRequest, TxnResponse};
 
 use crate::range::{get, is_get, range};
-use crate::shared::{Moment, Shared, Status};
+use crate::shared::{Moment, Pin, Shared, Status};
 use crate::{Error, txn};
 
 /// Reads a store from any thread, while its owner applies.
@@ -42,7 +42,7 @@ impl Reader {
 
     /// Pins the current revision. Costs the same whatever the store holds.
     pub fn view(&self) -> View {
-        View { status: self.shared.pin(), shared: Arc::clone(&self.shared) }
+        View::new(Arc::clone(&self.shared))
     }
 
     /// The current revision.
@@ -62,14 +62,22 @@ impl Reader {
 }
 
 /// The store as it stood when the view was made, with all the history that it had then. While the
-/// view lives, compactions free nothing that it can read; so it should not live for long.
+/// view lives, compactions free nothing that it can read; so it should not live for long. A
+/// [restore](crate::Store::restore) does not change it either: all that was replaced stays for it.
 #[derive(Debug)]
 pub struct View {
     shared: Arc<Shared>,
     status: Status,
+    pin: Pin,
 }
 
 impl View {
+    /// Pins the current revision.
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        let (status, pin) = shared.pin();
+        Self { shared, status, pin }
+    }
+
     /// Answers a read.
     ///
     /// # Errors
@@ -97,13 +105,14 @@ impl View {
         self.status
     }
 
-    fn moment(&self) -> Moment<'_> {
-        Moment { shared: &self.shared, status: self.status }
+    /// What it reads from.
+    pub(crate) fn moment(&self) -> Moment<'_> {
+        Moment { shared: &self.shared, status: self.status, pin: Some(self.pin) }
     }
 }
 
 impl Drop for View {
     fn drop(&mut self) {
-        self.shared.unpin(self.status.compacted);
+        self.shared.unpin(self.pin);
     }
 }
