@@ -8,6 +8,8 @@ mod clients;
 mod clock;
 mod describe;
 mod draw;
+#[cfg(test)]
+mod false_alarms;
 mod fault;
 mod heal;
 mod inflict;
