@@ -24,15 +24,7 @@ impl World {
         let now = self.now;
         match self.schedule.faults[number].what.clone() {
             What::Crash { member, steps, down, salt } => {
-                let here = &mut self.members[member - 1];
-                if here.is_up() && here.crash_in.is_none() {
-                    let crash = Crash { steps, down, salt };
-                    if steps == 0 {
-                        self.crash(member - 1, crash);
-                    } else {
-                        here.crash_in = Some(crash);
-                    }
-                }
+                self.crash_soon(member - 1, Crash { steps, down, salt });
             }
             What::CrashAll { down, salt } => self.crash_all(down, salt),
             What::CrashElected { .. } => self.ambush.elected = Some((number, 0)),
@@ -190,6 +182,19 @@ impl World {
             | What::LostWrite { .. }
             | What::SyncError { .. }
             | What::ClockJump { .. } => {}
+        }
+    }
+
+    /// A member crashes now, or so many steps later.
+    fn crash_soon(&mut self, member: usize, crash: Crash) {
+        let here = &mut self.members[member];
+        if !here.is_up() || here.crash_in.is_some() {
+            return;
+        }
+        if crash.steps == 0 {
+            self.crash(member, crash);
+        } else {
+            here.crash_in = Some(crash);
         }
     }
 

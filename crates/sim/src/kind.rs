@@ -3,100 +3,74 @@
 use std::fmt;
 use std::str::FromStr;
 
-macro_rules! kinds {
-    ($($(#[doc = $doc:literal])* $kind:ident = $name:literal,)*) => {
-        /// A kind of fault. Each may be on or off in a run, and rare or frequent.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-        pub enum Kind {
-            $($(#[doc = $doc])* $kind,)*
-        }
+use crate::named::named;
 
-        impl Kind {
-            /// All kinds.
-            pub const ALL: &[Self] = &[$(Self::$kind,)*];
-
-            /// Its name on the command line.
-            #[must_use]
-            pub const fn name(self) -> &'static str {
-                match self {
-                    $(Self::$kind => $name,)*
-                }
-            }
-
-            /// What it does, in one line.
-            #[must_use]
-            pub const fn about(self) -> &'static str {
-                match self {
-                    $(Self::$kind => concat!($($doc),*),)*
-                }
-            }
-        }
-    };
-}
-
-kinds! {
-    /// messages between members are lost
-    Loss = "loss",
-    /// messages between members arrive twice
-    Duplicate = "duplicate",
-    /// old messages arrive again, over restarts and terms
-    Replay = "replay",
-    /// messages take longer, each by itself, and overtake one another
-    Jitter = "jitter",
-    /// bits of frames flip on the way; the checksum refuses them and the connection breaks
-    Damage = "damage",
-    /// a link holds everything back for a while, then lets go of it at once
-    Clog = "clog",
-    /// the members fall into groups that do not hear each other
-    Partition = "partition",
-    /// some members are not heard, though they hear
-    OneWay = "one-way",
-    /// single links are cut, in one direction or both
-    Partial = "partial",
-    /// the leader is cut off, in one direction or both, and often its clock stands still meanwhile
-    CutLeader = "cut-leader",
-    /// connections break and are made anew, with what was on its way lost
-    Reset = "reset",
-    /// a member crashes at any step and loses what was not synced
-    Crash = "crash",
-    /// all members crash at once
-    CrashAll = "crash-all",
-    /// a member crashes again and again, moments after each start
-    CrashLoop = "crash-loop",
-    /// leaders crash moments after their election, several in a row
-    CrashElected = "crash-elected",
-    /// the leader crashes or stands still, and who votes or stands for election crashes as it does
-    CrashVoters = "crash-voters",
-    /// a member is stopped in order and started again
-    Restart = "restart",
-    /// a leader is told to hand its leadership over, to anybody or to whoever can take over soonest
-    Transfer = "transfer",
-    /// a member stands still while the clock runs on
-    Pause = "pause",
-    /// a member's disk is emptied; the member is lost for good
-    Wipe = "wipe",
-    /// a byte on a disk changes
-    Rot = "rot",
-    /// a sector of a disk cannot be read
-    Unreadable = "unreadable",
-    /// a write lands elsewhere in its file
-    Misdirect = "misdirect",
-    /// a write is acknowledged and synced, but never reaches the disk
-    LostWrite = "lost-write",
-    /// a sync or a write fails
-    SyncError = "sync-error",
-    /// a disk has no space left
-    DiskFull = "disk-full",
-    /// a disk is many times slower
-    SlowDisk = "slow-disk",
-    /// a disk does nothing for a while
-    StalledDisk = "stalled-disk",
-    /// a clock jumps, up to a year, forwards or backwards
-    ClockJump = "clock-jump",
-    /// a clock runs at half to double speed
-    ClockDrift = "clock-drift",
-    /// a clock stands still
-    ClockStop = "clock-stop",
+named! {
+    /// A kind of fault. Each may be on or off in a run, and rare or frequent.
+    pub enum Kind {
+        /// messages between members are lost
+        Loss = "loss",
+        /// messages between members arrive twice
+        Duplicate = "duplicate",
+        /// old messages arrive again, over restarts and terms
+        Replay = "replay",
+        /// messages take longer, each by itself, and overtake one another
+        Jitter = "jitter",
+        /// bits of frames flip on the way; the checksum refuses them and the connection breaks
+        Damage = "damage",
+        /// a link holds everything back for a while, then lets go of it at once
+        Clog = "clog",
+        /// the members fall into groups that do not hear each other
+        Partition = "partition",
+        /// some members are not heard, though they hear
+        OneWay = "one-way",
+        /// single links are cut, in one direction or both
+        Partial = "partial",
+        /// the leader is cut off, in one direction or both, often with its clock standing still
+        CutLeader = "cut-leader",
+        /// connections break and are made anew, with what was on its way lost
+        Reset = "reset",
+        /// a member crashes at any step and loses what was not synced
+        Crash = "crash",
+        /// all members crash at once
+        CrashAll = "crash-all",
+        /// a member crashes again and again, moments after each start
+        CrashLoop = "crash-loop",
+        /// leaders crash moments after their election, several in a row
+        CrashElected = "crash-elected",
+        /// the leader crashes or stands still, and who votes or stands for election crashes
+        CrashVoters = "crash-voters",
+        /// a member is stopped in order and started again
+        Restart = "restart",
+        /// a leader is told to hand its leadership over, and the word may come late
+        Transfer = "transfer",
+        /// a member stands still while the clock runs on
+        Pause = "pause",
+        /// a member's disk is emptied; the member is lost for good
+        Wipe = "wipe",
+        /// a byte on a disk changes
+        Rot = "rot",
+        /// a sector of a disk cannot be read
+        Unreadable = "unreadable",
+        /// a write lands elsewhere in its file
+        Misdirect = "misdirect",
+        /// a write is acknowledged and synced, but never reaches the disk
+        LostWrite = "lost-write",
+        /// a sync or a write fails
+        SyncError = "sync-error",
+        /// a disk has no space left
+        DiskFull = "disk-full",
+        /// a disk is many times slower
+        SlowDisk = "slow-disk",
+        /// a disk does nothing for a while
+        StalledDisk = "stalled-disk",
+        /// a clock jumps, up to a year, forwards or backwards
+        ClockJump = "clock-jump",
+        /// a clock runs at half to double speed
+        ClockDrift = "clock-drift",
+        /// a clock stands still
+        ClockStop = "clock-stop",
+    }
 }
 
 impl Kind {

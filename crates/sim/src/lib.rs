@@ -18,6 +18,7 @@ mod kind;
 mod machine;
 mod marks;
 mod member;
+mod named;
 mod network;
 #[cfg(test)]
 mod partitions;

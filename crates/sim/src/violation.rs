@@ -2,62 +2,36 @@
 
 use std::fmt;
 
-macro_rules! checkers {
-    ($($(#[doc = $doc:literal])* $checker:ident = $name:literal,)*) => {
-        /// Who looks at a run.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-        pub enum Checker {
-            $($(#[doc = $doc])* $checker,)*
-        }
+use crate::named::named;
 
-        impl Checker {
-            /// All of them.
-            pub const ALL: &[Self] = &[$(Self::$checker,)*];
-
-            /// Its name.
-            #[must_use]
-            pub const fn name(self) -> &'static str {
-                match self {
-                    $(Self::$checker => $name,)*
-                }
-            }
-
-            /// What it looks at, in one line.
-            #[must_use]
-            pub const fn about(self) -> &'static str {
-                match self {
-                    $(Self::$checker => concat!($($doc),*),)*
-                }
-            }
-        }
-    };
-}
-
-checkers! {
-    /// at most one leader is elected in a term (§5.2)
-    ElectionSafety = "election safety",
-    /// entries of the same index and term have the same entries before them (§5.3)
-    LogMatching = "log matching",
-    /// a leader has all committed entries (§5.4)
-    LeaderCompleteness = "leader completeness",
-    /// all members apply the same commands at the same index, to the same state (§5.4.3)
-    StateMachineSafety = "state machine safety",
-    /// what is committed is synced on a majority, and what was synced is there after a crash
-    Durability = "durability",
-    /// term, commit index, applied index and revision never fall
-    Monotonicity = "monotonicity",
-    /// a member votes once in a term, restarts included (§5.2)
-    OneVote = "one vote",
-    /// what lies on a disk decodes to what its member has in memory
-    DiskEqualsMemory = "disk equals memory",
-    /// what clients were told is a linear history of the store
-    Linearizability = "linearizability",
-    /// a command is applied once at most, and answered once, to whoever proposed it
-    AtMostOnce = "at most once",
-    /// a quorum that is connected and up elects a leader, serves, and comes to the same state
-    Liveness = "liveness",
-    /// an assertion in the code under test, or an invariant of the core
-    Assertion = "assertion",
+named! {
+    /// Who looks at a run.
+    pub enum Checker {
+        /// at most one leader is elected in a term (§5.2)
+        ElectionSafety = "election safety",
+        /// entries of the same index and term have the same entries before them (§5.3)
+        LogMatching = "log matching",
+        /// a leader has all committed entries (§5.4)
+        LeaderCompleteness = "leader completeness",
+        /// all members apply the same commands at the same index, to the same state (§5.4.3)
+        StateMachineSafety = "state machine safety",
+        /// what is committed is synced on a majority, and what was synced is there after a crash
+        Durability = "durability",
+        /// term, commit index, applied index and revision never fall
+        Monotonicity = "monotonicity",
+        /// a member votes once in a term, restarts included (§5.2)
+        OneVote = "one vote",
+        /// what lies on a disk decodes to what its member has in memory
+        DiskEqualsMemory = "disk equals memory",
+        /// what clients were told is a linear history of the store
+        Linearizability = "linearizability",
+        /// a command is applied once at most, and answered once, to whoever proposed it
+        AtMostOnce = "at most once",
+        /// a quorum that is connected and up elects a leader, serves, and comes to the same state
+        Liveness = "liveness",
+        /// an assertion in the code under test, or an invariant of the core
+        Assertion = "assertion",
+    }
 }
 
 impl fmt::Display for Checker {
