@@ -11,12 +11,15 @@ use crate::types::{EntryId, Index, NodeId};
 
 impl Leader {
     /// The next append for a peer. Nothing while its window is full, or its probe unanswered for
-    /// less than a heartbeat interval.
+    /// less than a heartbeat interval. A probe that is repeated carries one entry: a peer that does
+    /// not answer may be dead, or its disk stalled, and would be sent the same over and over. (With
+    /// none at all, one with a stalled disk would answer, and be streamed to.)
     pub(crate) fn pull(&mut self, core: &Core, to: NodeId, log: &impl Sizes) -> Option<Envelope> {
         let place = self.place(to)?;
         let peer = &mut self.peers[place];
         let last = core.trail.last_index();
         let waiting = last.next().since(peer.next);
+        let mut count_max = waiting.min(core.config.append_entries_max);
         let config = &core.config;
         let mut bytes_max = config.append_bytes_max;
         let mut is_window_open = true;
@@ -25,7 +28,8 @@ impl Leader {
                 return None;
             }
             // A probe goes even without entries: to find where the logs agree.
-            Flow::Probing(_) => {}
+            Flow::Probing(Some(_)) => count_max = count_max.min(1),
+            Flow::Probing(None) => {}
             Flow::Replicating(window) => {
                 let room = config.inflight_bytes_max.saturating_sub(window.bytes());
                 if waiting == 0 || config.inflight_appends_max <= window.count() {
@@ -36,7 +40,6 @@ impl Leader {
             }
         }
         let previous = core.trail.entry(peer.next.previous());
-        let count_max = waiting.min(config.append_entries_max);
         let (count, bytes) =
             if count_max == 0 { (0, 0) } else { log.fit(peer.next, count_max, bytes_max) };
         assert!(count <= count_max, "the log was asked for {count_max} entries at most");
