@@ -4,7 +4,8 @@
 //! back by a clogged link, or cut off; an old one may arrive again. In order or not, as the
 //! schedule says: connections keep order in practice, but nothing may depend on it.
 
-use quorate_replica::PeerMessage;
+use quorate_raft::Message;
+use quorate_replica::{Body, PeerMessage};
 
 use crate::marks::{Mark, Marks};
 use crate::queue::Time;
@@ -228,8 +229,10 @@ impl Network {
                 arrivals.push(Arrival { at, message, connection: None, life });
             }
         }
-        // Most are forgotten at once, so that those kept are of all ages.
-        if self.random.below(8) > 0 {
+        // Most are forgotten at once, so that those kept are of all ages. Few messages confirm reads,
+        // so more of these are kept.
+        let is_rare = matches!(message.body, Body::Raft(Message::ReadIndexReply { .. }));
+        if self.random.below(if is_rare { 2 } else { 8 }) > 0 {
             return;
         }
         if self.old.len() < REMEMBERED {
