@@ -1,8 +1,8 @@
 //! The youngest blocks, in memory.
 //!
 //! **Invariants.** The blocks are consecutive and end with the log's last entry; only the oldest
-//! are given up. A block that is not durable yet is never given up, since it can be read from
-//! nowhere else.
+//! are given up, compacted or not; a reset forgets all. A block that is not durable yet is never
+//! given up, since it can be read from nowhere else.
 
 use std::collections::VecDeque;
 
@@ -39,6 +39,12 @@ impl Cache {
             let (_, block) = self.blocks.pop_front().expect("there is a first one");
             self.bytes -= block.bytes_len();
         }
+    }
+
+    /// Forgets everything: none of it counts any more.
+    pub(crate) fn clear(&mut self) {
+        self.blocks.clear();
+        self.bytes = 0;
     }
 
     /// The first index that is here, if any is.

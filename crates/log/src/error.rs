@@ -126,6 +126,17 @@ pub enum ReadError {
         /// The last there is.
         last: Index,
     },
+    /// The log begins later: a snapshot has them.
+    #[error(
+        "entries from {from} on were asked for, but the log begins after {base}; send a snapshot \
+         instead"
+    )]
+    Compacted {
+        /// The first that was asked for.
+        from: Index,
+        /// The one before the first there is.
+        base: Index,
+    },
     /// What is on the disk is not what was written.
     #[error(
         "{file} is damaged at offset {offset} ({what}); stop this member, and restore the file \

@@ -89,6 +89,8 @@ pub(crate) enum RecordKind {
     Block,
     /// Everything before this place is durable. The next record is written in its place.
     Marker,
+    /// Whatever the log held no longer counts: it goes on after an entry.
+    Base,
 }
 
 /// The header of a record.
@@ -106,9 +108,9 @@ pub(crate) struct RecordHeader {
     pub(crate) body_crc: u32,
     /// The number of entries; of a hard state: 1 with a vote, 0 without.
     pub(crate) count: u32,
-    /// The index of the first entry; of a hard state: the vote.
+    /// The index of the first entry, or of the base; of a hard state: the vote.
     pub(crate) first: u64,
-    /// The term of the entries or of the hard state.
+    /// The term of the entries, of the base or of the hard state.
     pub(crate) term: u64,
 }
 
@@ -122,6 +124,7 @@ impl RecordHeader {
             RecordKind::HardState => 2,
             RecordKind::Block => 3,
             RecordKind::Marker => 4,
+            RecordKind::Base => 5,
         };
         put_u64(&mut bytes, 16, self.position.0);
         put_u64(&mut bytes, 24, self.synced.0);
@@ -153,7 +156,8 @@ impl RecordHeader {
             2 => RecordKind::HardState,
             3 => RecordKind::Block,
             4 => RecordKind::Marker,
-            0 | 5.. => return Err(FormatError::Kind),
+            5 => RecordKind::Base,
+            0 | 6.. => return Err(FormatError::Kind),
         };
         // Flags and a group, for later versions.
         if bytes[9..16] != [0; 7] {

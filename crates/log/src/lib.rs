@@ -18,12 +18,16 @@
 //! returned as data. Damage that is proven to lie below what was synced is never cut off: the log
 //! refuses to open. After a failed sync nothing is ever reported durable again.
 //!
-//! **Left out.** Removing old segments, and several Raft groups in one log (the format has a place
-//! for the group's number).
+//! A log may begin later than with its first entry: [`Log::compact`] forgets what a snapshot
+//! covers, [`Log::reset`] goes on after one. Whether there is a snapshot is for the owner to know.
+//!
+//! **Left out.** Several Raft groups in one log (the format has a place for the group's number).
 
+mod beyond;
 mod block;
 mod cache;
 mod choices;
+mod compact;
 mod disk;
 mod error;
 mod format;
@@ -41,7 +45,9 @@ mod options;
 mod read;
 mod real_disk;
 mod recover;
+mod removal;
 mod scan;
+mod segments;
 mod snapshot_error;
 mod snapshot_file;
 mod snapshot_format;

@@ -22,6 +22,7 @@ use crate::index::{Record, Records};
 use crate::number::{field, wide};
 use crate::options::{Identity, Options};
 use crate::read::Readers;
+use crate::removal::Removal;
 use crate::sync::{SyncJob, Synced};
 use crate::writer::{Pending, Shared, Writer};
 
@@ -32,6 +33,10 @@ pub struct Sequence(u64);
 impl Sequence {
     /// Before the first append.
     pub const ZERO: Self = Self(0);
+
+    pub(crate) const fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
 
     /// The plain number.
     #[must_use]
@@ -62,10 +67,14 @@ pub struct Log<D: Disk> {
     /// Where the next record goes.
     tail: Position,
     pending: Vec<Pending>,
-    appended: Sequence,
+    pub(crate) appended: Sequence,
     durable: Sequence,
     /// Everything before this place is durable.
-    durable_end: Position,
+    pub(crate) durable_end: Position,
+    /// The first segment that is there, as of the last job that succeeded.
+    pub(crate) oldest: u32,
+    /// The next job is to remove segments.
+    pub(crate) removal_waits: bool,
     /// What writes; gone while a job is out.
     writer: Option<Box<Writer<D>>>,
     shared: Arc<Shared>,
@@ -85,8 +94,10 @@ impl<D: Disk> Log<D> {
         identity: Identity,
         options: Options,
         foundation: Foundation,
-        writer: Writer<D>,
+        mut writer: Writer<D>,
     ) -> Self {
+        let oldest = foundation.records.first_segment();
+        writer.removal = Removal::new(oldest);
         Self {
             readers: Readers::new(writer.disk().clone()),
             records: foundation.records,
@@ -100,18 +111,21 @@ impl<D: Disk> Log<D> {
             appended: Sequence::ZERO,
             durable: Sequence::ZERO,
             durable_end: foundation.tail,
+            oldest,
+            removal_waits: false,
             shared: writer.shared(),
             writer: Some(Box::new(writer)),
         }
     }
 
-    /// The last entry, durable or not; [`EntryId::ZERO`] in an empty log.
+    /// The last entry, durable or not; [`Self::base`] in a log without any.
     #[must_use]
     pub fn last(&self) -> EntryId {
         self.records.last()
     }
 
-    /// The term of the entry at `index`: zero at index 0, none beyond the last.
+    /// The term of the entry at `index`, that of [`Self::base`] included: none beyond the last, and
+    /// none before the base, where it is not known any more.
     #[must_use]
     pub fn term_at(&self, index: Index) -> Option<Term> {
         self.records.term_at(index)
@@ -152,8 +166,8 @@ impl<D: Disk> Log<D> {
     /// the disk.
     ///
     /// # Panics
-    /// If the term falls, or a block leaves a gap, or its term is below that of the entry before
-    /// it: a bug of the caller.
+    /// If the term falls, or a block leaves a gap, or replaces [`Self::base`], or its term is below
+    /// that of the entry before it: a bug of the caller.
     pub fn append<'a>(
         &mut self,
         hard_state: Option<HardState>,
@@ -169,9 +183,10 @@ impl<D: Disk> Log<D> {
         self.appended
     }
 
-    /// Everything that waits, as one job; none if nothing waits or a job is out.
+    /// Everything that waits, as one job; none if nothing waits or a job is out. What
+    /// [`Self::compact`] gave up waits, too.
     pub fn begin_sync(&mut self) -> Option<SyncJob<D>> {
-        if self.pending.is_empty() { None } else { self.job() }
+        if self.pending.is_empty() && !self.removal_waits { None } else { self.job() }
     }
 
     /// A job that writes nothing but tries again to get space, while [`Self::room`] is
@@ -186,6 +201,8 @@ impl<D: Disk> Log<D> {
     /// Takes note that a job succeeded. Everything up to the returned append is durable.
     pub fn finish_sync(&mut self, synced: Synced<D>) -> Sequence {
         let Synced { writer, sequence, end } = synced;
+        self.oldest = writer.removal.oldest();
+        self.removal_waits &= self.oldest < self.records.first_segment();
         assert!(self.writer.is_none(), "a job succeeded that was never out");
         assert!(self.durable <= sequence, "durability goes backwards");
         assert!(sequence <= self.appended, "more is durable than was appended");
@@ -256,9 +273,11 @@ impl<D: Disk> Log<D> {
         self.place_record(header);
     }
 
-    fn place_record(&mut self, header: RecordHeader) {
+    /// Adds a record without a body, and says where it is.
+    pub(crate) fn place_record(&mut self, header: RecordHeader) -> Position {
         let position = self.make_room(wide(RECORD_HEADER_BYTES));
         self.place(header, position, Bytes::new());
+        position
     }
 
     fn place(&mut self, header: RecordHeader, position: Position, body: Bytes) {
@@ -292,6 +311,7 @@ impl<D: Disk> Log<D> {
             last: self.records.last(),
             hard_state: self.hard_state,
         }));
+        self.records.begin_segment(number);
         self.tail = Position::new(number, field(SEGMENT_HEADER_BYTES));
     }
 
@@ -300,12 +320,14 @@ impl<D: Disk> Log<D> {
             return None;
         }
         let writer = self.writer.take()?;
+        let removes = std::mem::take(&mut self.removal_waits);
         Some(SyncJob {
             writer,
             pending: std::mem::take(&mut self.pending),
             sequence: self.appended,
             synced: self.durable_end,
             marker: self.marker(),
+            keep_from: if removes { self.records.first_segment() } else { 0 },
         })
     }
 
@@ -319,7 +341,7 @@ impl<D: Disk> Log<D> {
     }
 
     /// A header without content; what is known only later is zero.
-    fn blank_header(&self, kind: RecordKind) -> RecordHeader {
+    pub(crate) fn blank_header(&self, kind: RecordKind) -> RecordHeader {
         RecordHeader {
             kind,
             position: Position::ZERO,

@@ -7,7 +7,7 @@ use std::fmt;
 use std::io;
 
 use bytes::Bytes;
-use quorate_raft::{HardState, Index, Run};
+use quorate_raft::{EntryId, HardState, Index, Run};
 
 use crate::disk::{Disk, DiskFile};
 use crate::error::{FormatError, OpenError};
@@ -27,9 +27,12 @@ use crate::writer::Writer;
 pub struct Recovered {
     /// The latest term and vote.
     pub hard_state: HardState,
-    /// The terms of the entries from index 1 on.
+    /// The entry right before the first one; [`EntryId::ZERO`] if the log has all its entries. A
+    /// member whose snapshot does not reach it has lost entries, and must not go on.
+    pub base: EntryId,
+    /// The terms of the entries after the base.
     pub runs: Vec<Run>,
-    /// The bodies of the membership entries, by index.
+    /// The bodies of the membership entries after the base, by index.
     pub memberships: Vec<(Index, Bytes)>,
     /// What an operator may want to know.
     pub notes: Vec<Note>,
@@ -99,7 +102,7 @@ impl<D: Disk> Log<D> {
         writer: Writer<D>,
     ) -> Result<(Self, Recovered), OpenError> {
         let foundation = Foundation {
-            records: Records::default(),
+            records: Records::new(1, EntryId::ZERO),
             hard_state: HardState::default(),
             incarnation: 1,
             tail: Position::new(1, 0),
@@ -109,6 +112,7 @@ impl<D: Disk> Log<D> {
         write_identity(&disk, identity)?;
         let recovered = Recovered {
             hard_state: HardState::default(),
+            base: EntryId::ZERO,
             runs: Vec::new(),
             memberships: Vec::new(),
             notes: Vec::new(),
@@ -127,6 +131,7 @@ impl<D: Disk> Log<D> {
         let incarnation = recovery.next_incarnation();
         let recovered = Recovered {
             hard_state: recovery.hard_state,
+            base: recovery.records.base(),
             runs: recovery.records.runs(),
             memberships: recovery.memberships,
             notes: recovery.notes,

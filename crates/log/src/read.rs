@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use quorate_raft::Index;
@@ -25,6 +25,10 @@ pub(crate) struct Readers<D: Disk> {
 impl<D: Disk> Log<D> {
     /// The entries from `from` to before `to`, as blocks of one term each; fewer if they would be
     /// longer than `bytes_max`, but at least one entry if there is one to read.
+    ///
+    /// # Errors
+    /// [`ReadError::Compacted`] if `from` is not after [`Self::base`]; [`ReadError::OutOfRange`] if
+    /// there never was such a range; else what is wrong with the disk or the log.
     pub fn read(&self, from: Index, to: Index, bytes_max: u64) -> Result<Vec<Block>, ReadError> {
         if self.is_stopped() {
             return Err(ReadError::Stopped);
@@ -32,6 +36,10 @@ impl<D: Disk> Log<D> {
         let last = self.last().index;
         if from == Index::ZERO || from > to || to > last.next() {
             return Err(ReadError::OutOfRange { from, to, last });
+        }
+        let base = self.base().index;
+        if from <= base {
+            return Err(ReadError::Compacted { from, base });
         }
         let mut blocks: Vec<Block> = Vec::new();
         let mut next = from;
@@ -56,10 +64,14 @@ impl<D: Disk> Log<D> {
     }
 
     /// How many entries from `first` on fit into `count_max` and `bytes_max`, and how long they
-    /// are; one always fits, and there are none beyond the last. Exact for what is in the cache;
-    /// of what is only on the disk, the length is estimated from that of its record.
+    /// are; one always fits, and there are none before the first or beyond the last. Exact for what
+    /// is in the cache; of what is only on the disk, the length is estimated from that of its
+    /// record.
     #[must_use]
     pub fn fit(&self, first: Index, count_max: u64, bytes_max: u64) -> (u64, u64) {
+        if first <= self.base().index {
+            return (0, 0);
+        }
         let mut count = 0;
         let mut bytes = 0;
         let cached = self.cache.first();
@@ -140,14 +152,25 @@ impl<D: Disk> Readers<D> {
     }
 
     fn file(&self, segment: u32) -> io::Result<Arc<D::File>> {
-        // A panic elsewhere leaves the map whole: it only ever gains entries.
-        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut files = self.files();
         if let Some(file) = files.get(&segment) {
             return Ok(Arc::clone(file));
         }
         let file = Arc::new(self.disk.open(&segment_name(segment))?);
         files.insert(segment, Arc::clone(&file));
         Ok(file)
+    }
+
+    /// Closes the segments before `first`, so that their space can be given back.
+    pub(crate) fn forget_before(&self, first: u32) {
+        let mut files = self.files();
+        let kept = files.split_off(&first);
+        *files = kept;
+    }
+
+    fn files(&self) -> MutexGuard<'_, BTreeMap<u32, Arc<D::File>>> {
+        // A panic elsewhere leaves the map whole: what is missing is opened again.
+        self.files.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

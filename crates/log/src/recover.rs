@@ -8,7 +8,7 @@
 use std::io;
 
 use bytes::Bytes;
-use quorate_raft::{HardState, Index, Term};
+use quorate_raft::{EntryId, HardState, Index, Term};
 
 use crate::block::{Block, EntryKind};
 use crate::disk::{Disk, DiskFile};
@@ -21,7 +21,7 @@ use crate::index::{Record, Records};
 use crate::number::{field, narrow, wide};
 use crate::open::{Note, io_error};
 use crate::options::Identity;
-use crate::scan::{Window, for_each_header};
+use crate::scan::Window;
 
 /// What a log holds, as far as it has been read.
 #[derive(Debug)]
@@ -35,10 +35,10 @@ pub(crate) struct Recovery {
     /// Everything before this place is proven to have been durable.
     synced: Position,
     /// The latest opening whose record was read.
-    incarnation: u32,
+    pub(crate) incarnation: u32,
     /// Nothing below this belongs here any more.
     incarnation_min: u32,
-    /// Where each segment ends, from the first on.
+    /// Where each segment ends, from the first one that is there on.
     ends: Vec<u64>,
 }
 
@@ -50,13 +50,6 @@ enum Stop {
     Marker,
 }
 
-/// What lies beyond the end.
-#[derive(Default)]
-struct Beyond {
-    is_proof: bool,
-    has_records: bool,
-}
-
 impl Recovery {
     /// Reads a log whose segments have these numbers.
     pub(crate) fn run<D: Disk>(
@@ -64,11 +57,12 @@ impl Recovery {
         identity: Identity,
         segments: &[u32],
     ) -> Result<Self, OpenError> {
-        let mut recovery = Self::new();
+        let first = segments.iter().copied().filter(|&number| number > 0).min().unwrap_or(1);
+        let mut recovery = Self::new(first);
         recovery.synced = recovery.synced.max(read_seal(disk)?);
         let mut stop = Stop::End(FormatError::Missing);
         let mut next = FormatError::Missing;
-        for number in 1..=u32::MAX {
+        for number in first..=u32::MAX {
             if !segments.contains(&number) {
                 next = FormatError::Missing;
                 break;
@@ -89,14 +83,14 @@ impl Recovery {
         Ok(recovery)
     }
 
-    fn new() -> Self {
+    fn new(first: u32) -> Self {
         Self {
-            records: Records::default(),
+            records: Records::new(first, EntryId::ZERO),
             hard_state: HardState::default(),
             memberships: Vec::new(),
             notes: Vec::new(),
-            tail: Position::new(1, 0),
-            synced: Position::new(1, 0),
+            tail: Position::new(first, 0),
+            synced: Position::new(first, 0),
             incarnation: 0,
             incarnation_min: 0,
             ends: Vec::new(),
@@ -116,7 +110,7 @@ impl Recovery {
         if self.synced == self.tail {
             return Ok(());
         }
-        for (number, &end) in (1..).zip(&self.ends) {
+        for (number, &end) in (self.records.first_segment()..).zip(&self.ends) {
             let start = match number.cmp(&self.synced.segment()) {
                 std::cmp::Ordering::Less => continue,
                 std::cmp::Ordering::Equal => self.synced.offset(),
@@ -159,6 +153,9 @@ impl Recovery {
                 expected: identity,
             });
         }
+        if self.ends.is_empty() && number > 1 {
+            self.inherit(&header);
+        }
         if header.incarnation < self.incarnation.max(self.incarnation_min) {
             return Ok(Err(FormatError::Stale));
         }
@@ -175,7 +172,20 @@ impl Recovery {
         self.incarnation_min = header.incarnation;
         self.synced = self.synced.max(header.synced);
         self.tail = Position::new(number, field(SEGMENT_HEADER_BYTES));
+        self.records.begin_segment(number);
         Ok(Ok(()))
+    }
+
+    /// Takes over what the first segment that is there says of those that were removed, unless they
+    /// cannot have ended as it says.
+    fn inherit(&mut self, header: &SegmentHeader) {
+        let end = header.previous_end;
+        let has_header = end.offset() >= wide(SEGMENT_HEADER_BYTES);
+        if has_header && u64::from(end.segment()) + 1 == u64::from(header.number) {
+            self.tail = end;
+            self.records = Records::new(header.number, header.last);
+            self.hard_state = header.hard_state;
+        }
     }
 
     /// Takes the records of the segment in which the tail is.
@@ -242,6 +252,10 @@ impl Recovery {
             self.incarnation = header.incarnation;
             return Ok(());
         }
+        if self.incarnation == 0 && self.records.first_segment() > 1 {
+            // The record of the opening that began this segment was removed with those before.
+            self.incarnation = self.incarnation_min;
+        }
         if header.incarnation != self.incarnation {
             return Err(FormatError::OutOfOrder);
         }
@@ -255,6 +269,7 @@ impl Recovery {
                 Ok(())
             }
             RecordKind::Block => self.take_block(header, body),
+            RecordKind::Base => self.take_base(header),
             RecordKind::Opened | RecordKind::Marker => Ok(()),
         }
     }
@@ -263,24 +278,39 @@ impl Recovery {
         let (first, term) = (Index::new(header.first), Term::new(header.term));
         let block =
             Block::parse(first, term, header.count, body).map_err(|_| FormatError::Entries)?;
-        if !self.records.accepts(first, term) {
-            return Err(FormatError::OutOfOrder);
-        }
-        self.records.push(Record {
+        let record = Record {
             first,
             term,
             count: header.count,
             count_stored: header.count,
             body_bytes: header.body_bytes,
             position: header.position,
-        });
+        };
+        if self.records.accepts(first, term) {
+            self.records.push(record);
+        } else if self.records.may_replace_base(first) {
+            self.records.push_over_base(record);
+        } else {
+            return Err(FormatError::OutOfOrder);
+        }
+        let base = self.records.base().index;
         self.memberships.retain(|&(index, _)| index < first);
         for entry in block.entries() {
-            if entry.kind == EntryKind::Membership {
+            if entry.kind == EntryKind::Membership && entry.id.index > base {
                 // A copy, so as not to keep the whole block.
                 self.memberships.push((entry.id.index, Bytes::copy_from_slice(&entry.body)));
             }
         }
+        Ok(())
+    }
+
+    fn take_base(&mut self, header: &RecordHeader) -> Result<(), FormatError> {
+        if header.first == 0 {
+            return Err(FormatError::OutOfOrder);
+        }
+        let base = EntryId::new(Term::new(header.term), Index::new(header.first));
+        self.records.reset(base, header.position);
+        self.memberships.clear();
         Ok(())
     }
 
@@ -321,44 +351,6 @@ impl Recovery {
         }
         Ok(())
     }
-
-    /// Looks at everything beyond the tail for sound headers, and for proof that the tail was
-    /// durable once.
-    fn look_beyond<D: Disk>(
-        &self,
-        disk: &D,
-        identity: Identity,
-        segments: &[u32],
-    ) -> Result<Beyond, OpenError> {
-        let mut beyond = Beyond::default();
-        for &number in segments.iter().filter(|&&number| number >= self.tail.segment()) {
-            let name = segment_name(number);
-            let file = open(disk, number)?;
-            let mut window = Window::new(&file);
-            let is_tail = number == self.tail.segment();
-            if !is_tail {
-                let bytes = window.bytes(0, SEGMENT_HEADER_BYTES).map_err(io_error(disk, &name))?;
-                if let Ok(header) = SegmentHeader::decode(bytes, number)
-                    && header.identity == identity
-                {
-                    beyond.is_proof |= header.synced > self.tail;
-                    beyond.has_records |= header.incarnation >= self.incarnation;
-                }
-            }
-            let start = if is_tail { self.tail.offset() } else { 0 };
-            for_each_header(&mut window, number, start, |header| {
-                beyond.is_proof |= header.synced > self.tail;
-                let is_marker = header.kind == RecordKind::Marker;
-                beyond.has_records |= !is_marker && header.incarnation >= self.incarnation;
-                !beyond.is_proof
-            })
-            .map_err(io_error(disk, &name))?;
-            if beyond.is_proof {
-                break;
-            }
-        }
-        Ok(beyond)
-    }
 }
 
 /// Up to where the log was durable when it was last closed in order, if that is known.
@@ -375,7 +367,7 @@ fn read_seal<D: Disk>(disk: &D) -> Result<Position, OpenError> {
     Ok(seal.map_or(Position::ZERO, |seal| seal.synced))
 }
 
-fn open<D: Disk>(disk: &D, number: u32) -> Result<D::File, OpenError> {
+pub(crate) fn open<D: Disk>(disk: &D, number: u32) -> Result<D::File, OpenError> {
     let name = segment_name(number);
     disk.open(&name).map_err(io_error(disk, &name))
 }

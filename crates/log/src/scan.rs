@@ -10,7 +10,8 @@ use crate::number::{narrow, wide};
 pub(crate) fn holds_more_than_a_beginning<F: DiskFile>(file: &F) -> io::Result<bool> {
     let mut found = false;
     for_each_header(&mut Window::new(file), 1, 0, |header| {
-        found |= matches!(header.kind, RecordKind::HardState | RecordKind::Block);
+        found |=
+            matches!(header.kind, RecordKind::HardState | RecordKind::Block | RecordKind::Base);
         found |= header.incarnation > 1;
         !found
     })?;

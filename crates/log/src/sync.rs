@@ -19,6 +19,8 @@ pub struct SyncJob<D: Disk> {
     pub(crate) synced: Position,
     /// To be written once everything is durable; its place is the end.
     pub(crate) marker: RecordHeader,
+    /// The segments before this one are to be removed.
+    pub(crate) keep_from: u32,
 }
 
 /// The proof that a job succeeded, for [`crate::Log::finish_sync`].
@@ -38,9 +40,13 @@ impl<D: Disk> SyncJob<D> {
         self.sequence
     }
 
-    /// Writes and syncs. Blocks for as long as the disk takes.
+    /// Writes and syncs, and then removes what [`crate::Log::compact`] gave up. Blocks for as long
+    /// as the disk takes.
+    ///
+    /// # Errors
+    /// What to do with a failure stands with [`SyncFailure`]'s variants.
     pub fn run(mut self) -> Result<Synced<D>, SyncFailure<D>> {
-        match self.writer.write(&self.pending, self.synced, self.marker) {
+        match self.writer.write(&self.pending, self.synced, self.marker, self.keep_from) {
             Ok(()) => {
                 let Self { writer, sequence, marker, .. } = self;
                 Ok(Synced { writer, sequence, end: marker.position })

@@ -18,6 +18,7 @@ use crate::format::{
 };
 use crate::number::{narrow, wide};
 use crate::options::Options;
+use crate::removal::Removal;
 
 /// Something to be written; what it lacks is filled in when it is.
 #[derive(Clone, Debug)]
@@ -76,8 +77,10 @@ pub(crate) struct Writer<D: Disk> {
     current: Option<Segment<D::File>>,
     /// The segment after the current one, so that a full disk is noticed before it is needed.
     spare: Option<Segment<D::File>>,
-    /// A file was made whose name is not durable yet.
+    /// A file was made, or taken over from an earlier process, whose name may not be durable yet.
     has_new_names: bool,
+    /// Which segments are there.
+    pub(crate) removal: Removal,
     shared: Arc<Shared>,
 }
 
@@ -116,6 +119,7 @@ impl<D: Disk> Writer<D> {
             current: None,
             spare: None,
             has_new_names: false,
+            removal: Removal::new(1),
             shared: Arc::default(),
         }
     }
@@ -128,14 +132,20 @@ impl<D: Disk> Writer<D> {
         Arc::clone(&self.shared)
     }
 
-    /// Makes everything in `pending` durable, and then writes the marker that says so.
+    /// Makes everything in `pending` durable, and then writes the marker that says so. Then removes
+    /// the segments before `keep_from`.
     pub(crate) fn write(
         &mut self,
         pending: &[Pending],
         synced: Position,
         marker: RecordHeader,
+        keep_from: u32,
     ) -> Result<(), Trouble> {
-        let result = self.try_write(&encode(pending, synced), marker);
+        let chunks = encode(pending, synced);
+        let mut result = self.try_write(&chunks, marker);
+        if self.removal.oldest() < keep_from {
+            result = self.remove(keep_from, &chunks, marker, result);
+        }
         if let Err(trouble) = &result {
             if trouble.is_final {
                 self.shared.stop();
@@ -184,6 +194,26 @@ impl<D: Disk> Writer<D> {
             // Without space for it, the proof comes with the next job.
             Err(trouble) if !trouble.is_final => Ok(()),
             result => result,
+        }
+    }
+
+    /// Removes the segments before `first`, after a write of that `result`. Nothing needs them,
+    /// whatever became of the write; a full disk may get the room that was missing.
+    fn remove(
+        &mut self,
+        first: u32,
+        chunks: &[Chunk],
+        marker: RecordHeader,
+        result: Result<(), Trouble>,
+    ) -> Result<(), Trouble> {
+        if result.as_ref().is_err_and(|trouble| trouble.is_final) {
+            return result;
+        }
+        let removed = self.removal.run(&self.disk, first);
+        match removed.map_err(|error| self.failed("", error))? {
+            true if result.is_err() => self.try_write(chunks, marker),
+            true if self.shared.is_full() => self.reserve(marker.position.offset()),
+            true | false => result,
         }
     }
 

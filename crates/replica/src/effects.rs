@@ -1,7 +1,7 @@
 //! What goes into a replica at its start, and what comes out of it.
 
 use quorate_log::{Disk, Identity, Options, SyncJob};
-use quorate_raft::{Config, Event, Index, Membership, ReadTicket, RestoreError};
+use quorate_raft::{Config, EntryId, Event, Index, Membership, ReadTicket, RestoreError};
 
 use crate::message::PeerMessage;
 
@@ -83,6 +83,15 @@ pub enum OpenError {
     Membership {
         /// Where it stands.
         index: Index,
+    },
+    /// The log begins later than at its first entry. No snapshot holds what was before.
+    #[error(
+        "the log begins after entry {base}, and nothing holds what was before: files of its \
+         beginning are missing; bring them back, or remove the member and add it anew"
+    )]
+    Beginning {
+        /// The entry before the first that is there.
+        base: EntryId,
     },
 }
 

@@ -69,6 +69,9 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
         now: Instant,
     ) -> Result<(Self, Vec<Note>), OpenError> {
         let (log, recovered) = Log::open(disk, setup.identity, setup.log)?;
+        if recovered.base != EntryId::ZERO {
+            return Err(OpenError::Beginning { base: recovered.base });
+        }
         let mut memberships = vec![(Index::ZERO, setup.bootstrap)];
         for (index, body) in &recovered.memberships {
             let membership =

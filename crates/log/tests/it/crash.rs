@@ -3,45 +3,56 @@
 //! The history of a log is a list of changes, one record each. After a crash it must hold the
 //! result of a prefix of them that contains everything reported durable, and go on working.
 
-use crate::model::{Change, Held, History, IDENTITY, block, open, run, state, sync, workload};
+use crate::model::{
+    Change, Held, History, IDENTITY, Step, block, open, run, state, sync, workload,
+};
 use quorate_log::{Choices, EntryKind, Fault, Log, MemDisk, OperationKind, Options, Recovered};
 use quorate_raft::Index;
 
-/// Crashes are tried out in every way if there are no more ways than this, else in some.
-const WAYS_MAX: u64 = 1024;
 const SEEDS: u64 = 48;
 
 #[test]
 fn every_crash_point_recovers_to_a_prefix() {
-    let steps = workload();
+    let crashes = crash_everywhere(&workload(), 1024);
+    assert!(crashes > 1500, "only {crashes} crashes were tried out");
+}
+
+/// Runs steps once for each operation on the disk, up to there, and lets the log recover from what
+/// a crash leaves: in every way if there are no more than `ways_max`, else in some. Says how many
+/// crashes that were.
+pub fn crash_everywhere(steps: &[Step], ways_max: u64) -> u64 {
     let disk = MemDisk::new();
-    let history = run(&disk, &steps);
+    let history = run(&disk, steps);
     assert!(history.acknowledged > 10, "the workload runs to its end");
     let operations = disk.operations().len();
     let mut crashes = 0;
     for cut in 0..=operations {
         let disk = MemDisk::new();
         disk.cut_power_after(u64::try_from(cut).unwrap());
-        let history = run(&disk, &steps);
-        crashes += crash_in_many_ways(&disk, cut, |crashed, seed| {
+        let history = run(&disk, steps);
+        crashes += crash_in_many_ways(&disk, cut, ways_max, |crashed, seed| {
             check_recovery(crashed, &history, seed);
         });
     }
-    assert!(crashes > 1500, "only {crashes} crashes were tried out");
+    crashes
 }
 
 #[test]
 fn every_crash_point_of_a_recovery_recovers() {
-    let steps = workload();
+    crash_recovery_everywhere(&workload(), 5);
+}
+
+/// As [`crash_everywhere`] in some ways, and lets each recovery crash at each operation, too.
+pub fn crash_recovery_everywhere(steps: &[Step], seeds: u64) {
     let disk = MemDisk::new();
-    run(&disk, &steps);
+    run(&disk, steps);
     let operations = disk.operations().len();
     for cut in 0..=operations {
         let disk = MemDisk::new();
         disk.cut_power_after(u64::try_from(cut).unwrap());
-        let history = run(&disk, &steps);
-        for seed in 0..5 {
-            let seed = seed + 5 * u64::try_from(cut).unwrap();
+        let history = run(&disk, steps);
+        for seed in 0..seeds {
+            let seed = seed + seeds * u64::try_from(cut).unwrap();
             for second_cut in 0.. {
                 let crashed = disk.crash(&mut Choices::seeded(seed));
                 crashed.cut_power_after(second_cut);
@@ -171,10 +182,15 @@ fn a_failed_sync_is_not_forgotten_by_the_next_process() {
 }
 
 /// Lets `check` see the disk after crashes of all kinds at this moment.
-fn crash_in_many_ways(disk: &MemDisk, cut: usize, mut check: impl FnMut(&MemDisk, u64)) -> u64 {
+fn crash_in_many_ways(
+    disk: &MemDisk,
+    cut: usize,
+    ways_max: u64,
+    mut check: impl FnMut(&MemDisk, u64),
+) -> u64 {
     let base = u64::try_from(cut).unwrap() * 1000;
     let mut crashes = 0;
-    if disk.crash_ways() <= WAYS_MAX {
+    if disk.crash_ways() <= ways_max {
         let mut choices = Choices::first();
         loop {
             check(&disk.crash(&mut choices), base + crashes);
@@ -198,12 +214,14 @@ fn check_recovery(crashed: &MemDisk, history: &History, seed: u64) {
     let held = Held::of(&log, 700);
     let mut model = Held::after(&history.changes[..history.acknowledged]);
     let mut rest = history.changes[history.acknowledged..].iter();
-    while model != held {
+    assert!(held.base.index <= history.covered, "seed {seed}: entries are in no snapshot");
+    while model.begun_after(held.base).as_ref() != Some(&held) {
         let Some(change) = rest.next() else {
             panic!("seed {seed}: no prefix with all acknowledged changes, but {held:?}");
         };
         model.apply(change);
     }
+    model = held.clone();
     assert_eq!(recovered.hard_state, held.hard_state);
     check_recovered(&recovered, &held);
 
@@ -236,6 +254,7 @@ fn check_recovery(crashed: &MemDisk, history: &History, seed: u64) {
 
 /// Checks the runs and the memberships that recovery hands to the core.
 fn check_recovered(recovered: &Recovered, held: &Held) {
+    assert_eq!(recovered.base, held.base);
     let mut terms = Vec::new();
     for run in &recovered.runs {
         assert!(run.count > 0, "a run is never empty");

@@ -3,6 +3,9 @@
 #![expect(unreachable_pub, reason = "a test program has no users")]
 
 mod blocks;
+mod compacted_crash;
+mod compacted_rot;
+mod compaction;
 mod crash;
 mod faults;
 mod mem_faults;

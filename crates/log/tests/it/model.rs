@@ -17,6 +17,8 @@ pub const SMALL: Options =
 pub enum Change {
     /// A term and vote.
     State(HardState),
+    /// The log goes on after another entry.
+    Reset(EntryId),
     /// Entries.
     Entries(Block),
 }
@@ -26,7 +28,9 @@ pub enum Change {
 pub struct Held {
     /// The term and vote.
     pub hard_state: HardState,
-    /// The entries from index 1 on.
+    /// The entry before the first one.
+    pub base: EntryId,
+    /// The entries after it.
     pub entries: Vec<(EntryId, EntryKind, u64, u64, Vec<u8>)>,
 }
 
@@ -44,18 +48,32 @@ impl Held {
     pub fn apply(&mut self, change: &Change) {
         match change {
             Change::State(state) => self.hard_state = *state,
+            Change::Reset(base) => {
+                self.base = *base;
+                self.entries.clear();
+            }
             Change::Entries(block) => {
-                let kept = usize::try_from(block.first().value() - 1).unwrap();
-                self.entries.truncate(kept);
+                let kept = block.first().previous().since(self.base.index);
+                self.entries.truncate(usize::try_from(kept).unwrap());
                 self.add(block);
             }
         }
     }
 
+    /// The same without the entries up to `base`; none if it has no such entry.
+    pub fn begun_after(&self, base: EntryId) -> Option<Self> {
+        if base == self.base {
+            return Some(self.clone());
+        }
+        let at = self.entries.iter().position(|entry| entry.0 == base)?;
+        Some(Self { base, entries: self.entries[at + 1..].to_vec(), ..*self })
+    }
+
     /// All that can be read of a log, in parts of `bytes_max`.
     pub fn of<D: Disk>(log: &Log<D>, bytes_max: u64) -> Self {
-        let mut held = Self { hard_state: log.hard_state(), entries: Vec::new() };
-        let mut next = Index::new(1);
+        let base = log.base();
+        let mut held = Self { hard_state: log.hard_state(), base, entries: Vec::new() };
+        let mut next = base.index.next();
         while next <= log.last().index {
             let blocks = log.read(next, log.last().index.next(), bytes_max).expect("sound");
             assert!(!blocks.is_empty(), "a read returns something");
@@ -102,8 +120,10 @@ pub fn state(term: u64, vote: u64) -> HardState {
 /// A step of a workload.
 #[derive(Clone, Debug)]
 pub enum Step {
-    /// One append with these changes: at most one state, then entries.
+    /// One append with these changes: at most one state, then at most one reset, then entries.
     Append(Vec<Change>),
+    /// What was synced is forgotten up to an index.
+    Compact(u64),
     /// Everything that waits becomes durable.
     Sync,
     /// The log is dropped and opened again; what was not synced is still in the page cache.
@@ -119,6 +139,8 @@ pub struct History {
     pub changes: Vec<Change>,
     /// How many of them are reported durable.
     pub acknowledged: usize,
+    /// Up to where the log was told that a snapshot has the entries.
+    pub covered: Index,
 }
 
 /// Opens the log of `IDENTITY`.
@@ -129,14 +151,22 @@ pub fn open(disk: &MemDisk) -> Result<(Log<MemDisk>, Recovered), OpenError> {
 /// Appends changes.
 pub fn append<D: Disk>(log: &mut Log<D>, changes: &[Change]) {
     let mut hard_state = None;
+    let mut reset = None;
     let mut blocks = Vec::new();
     for change in changes {
         match change {
             Change::State(state) => hard_state = Some(*state),
+            Change::Reset(base) => reset = Some(*base),
             Change::Entries(block) => blocks.push(block),
         }
     }
-    log.append(hard_state, blocks);
+    if let Some(base) = reset {
+        log.append(hard_state, []);
+        log.reset(base);
+        log.append(None, blocks);
+    } else {
+        log.append(hard_state, blocks);
+    }
 }
 
 /// Makes everything durable that waits; false if the disk fails.
@@ -157,6 +187,15 @@ pub fn run(disk: &MemDisk, steps: &[Step]) -> History {
             Step::Append(changes) => {
                 append(&mut log, changes);
                 history.changes.extend_from_slice(changes);
+                for change in changes {
+                    if let Change::Reset(base) = change {
+                        history.covered = history.covered.max(base.index);
+                    }
+                }
+            }
+            Step::Compact(through) => {
+                history.covered = history.covered.max(Index::new(*through));
+                log.compact(Index::new(*through));
             }
             Step::Sync => {
                 if !sync(&mut log) {

@@ -57,6 +57,41 @@ fn a_log_with_default_sizes_lives_on() {
 }
 
 #[test]
+fn what_is_compacted_gives_its_space_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = Options { cache_bytes: 0, ..SMALL };
+    let disk = RealDisk::at(directory.path()).unwrap();
+    let (mut log, _) = Log::open(disk, IDENTITY, options).unwrap();
+    for index in 1..=9 {
+        log.append(None, [&block(index, 1, 1, 800, index)]);
+        assert!(sync(&mut log));
+    }
+    let held = Held::of(&log, 1000);
+    // Files that have no name any more, but are open.
+    let open_files = || {
+        let links = fs::read_dir("/proc/self/fd").unwrap();
+        let targets = links.filter_map(|link| fs::read_link(link.unwrap().path()).ok());
+        let ours = targets.filter(|target| target.starts_with(directory.path()));
+        ours.map(|target| target.to_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert!(open_files().len() > 5, "the reads opened every segment");
+    log.compact(Index::new(7));
+    assert!(sync(&mut log));
+    let base = log.base();
+    assert_eq!(Some(Held::of(&log, 1000)), held.begun_after(base));
+    let files = open_files();
+    assert!(files.iter().all(|name| !name.contains("deleted")), "{files:?}");
+    let left = fs::read_dir(directory.path())
+        .unwrap()
+        .filter(|file| file.as_ref().unwrap().path().extension().is_some_and(|end| end == "seg"));
+    assert!(left.count() <= 3, "two that hold something, and the one ahead");
+    log.close().unwrap();
+    let (log, recovered) = open(directory.path(), IDENTITY).unwrap();
+    assert_eq!(recovered.base, base);
+    assert_eq!(Some(Held::of(&log, 1000)), held.begun_after(base));
+}
+
+#[test]
 fn the_files_are_private() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("data");
