@@ -75,7 +75,7 @@ fn a_log_without_its_beginning_is_refused() {
     let first = segments.iter().min().expect("there are some");
     disk.remove(first).expect("the disk works");
     let refused = Replica::open(setup(), disk, Nothing, Instant::default());
-    let error = refused.err().expect("entries are missing");
+    let error = refused.expect_err("entries are missing");
     assert!(matches!(error, OpenError::Beginning { .. }), "{error}");
     let text = error.to_string();
     assert!(text.contains("files of its beginning are missing"), "{text}");

@@ -229,8 +229,8 @@ impl Network {
                 arrivals.push(Arrival { at, message, connection: None, life });
             }
         }
-        // Most are forgotten at once, so that those kept are of all ages. Few messages confirm reads,
-        // so more of these are kept.
+        // Most are forgotten at once, so that those kept are of all ages. Few messages confirm
+        // reads, so more of these are kept.
         let is_rare = matches!(message.body, Body::Raft(Message::ReadIndexReply { .. }));
         if self.random.below(if is_rare { 2 } else { 8 }) > 0 {
             return;
