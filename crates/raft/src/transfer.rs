@@ -47,7 +47,11 @@ impl Leader {
         let to = match to {
             Some(to) if core.membership().is_voter(to) => to,
             Some(_) => return Err(TransferError::NotAVoter),
-            None => self.best_successor(core).ok_or(TransferError::NobodyElse)?,
+            // Whoever is to take over already will do.
+            None => self
+                .transferring()
+                .or_else(|| self.best_successor(core))
+                .ok_or(TransferError::NobodyElse)?,
         };
         match self.transferring() {
             Some(other) if other != to => return Err(TransferError::UnderWay { to: other }),
