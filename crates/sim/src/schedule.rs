@@ -12,7 +12,7 @@ use crate::queue::Time;
 use crate::random::MILLION;
 
 /// The version of the format. Raised when an old file would mean another run.
-pub(crate) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 2;
 
 /// The most members that a run may have.
 pub(crate) const MEMBERS_MAX: usize = 7;
