@@ -5,13 +5,14 @@
 
 use clap::Args;
 use quorate_client::message::Member;
-use quorate_client::{Endpoint, Error, MemberListOptions};
+use quorate_client::{Endpoint, MemberListOptions};
 use serde::Serialize;
 
 use super::Session;
 use super::failure::Failure;
 use super::options::ClientOptions;
 use super::output::{Report, Style, Table, line};
+use super::status::{ask, endpoints_of};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -39,8 +40,7 @@ impl MoveLeader {
         let options = MemberListOptions::new().serializable();
         let members = session.client.member_list(options).await?.members;
         let to = find(&members, &self.target)?;
-        let endpoints = endpoints(session, &members)?;
-        let (from, endpoint) = leader(session, endpoints).await?;
+        let (from, endpoint) = leader(session, &members).await?;
         session.client.move_leader(&endpoint, to).await?;
         session.print(&Moved { from, to })
     }
@@ -60,21 +60,14 @@ fn find(members: &[Member], target: &str) -> Result<u64, Failure> {
     })
 }
 
-/// Where the members are, those given first.
-fn endpoints(session: &Session, members: &[Member]) -> Result<Vec<Endpoint>, Failure> {
-    let mut all: Vec<Endpoint> = session.client.endpoints().cloned().collect();
-    for url in members.iter().flat_map(|member| &member.client_ur_ls) {
-        all.push(url.parse().map_err(Error::from)?);
-    }
-    Ok(all)
-}
-
-/// Who leads, and where it is.
-async fn leader(session: &Session, endpoints: Vec<Endpoint>) -> Result<(u64, Endpoint), Failure> {
+/// Who leads, and where it is; all are asked at once.
+async fn leader(session: &Session, members: &[Member]) -> Result<(u64, Endpoint), Failure> {
+    let mut endpoints: Vec<Endpoint> = session.client.endpoints().cloned().collect();
+    endpoints.extend(endpoints_of(members)?);
     let count = endpoints.len();
-    for endpoint in endpoints {
+    for (endpoint, status) in ask(session, endpoints).await {
         // Who does not answer is not asked to do anything either.
-        let Ok(status) = session.client.status(&endpoint).await else { continue };
+        let Ok(status) = status else { continue };
         let id = status.header.as_ref().map_or(0, |header| header.member_id);
         if id != 0 && status.leader == id {
             return Ok((id, endpoint));

@@ -4,7 +4,7 @@
 //! are shown even if others do not; then the command fails all the same.
 
 use clap::Args;
-use quorate_client::message::StatusResponse;
+use quorate_client::message::{Member, StatusResponse};
 use quorate_client::{Endpoint, Error, MemberListOptions};
 use serde::Serialize;
 use tokio::task::JoinSet;
@@ -80,14 +80,18 @@ fn cause(error: &Error) -> String {
 /// for the status may do so because there is no quorum.
 async fn members(session: &Session) -> Result<Vec<Endpoint>, Failure> {
     let options = MemberListOptions::new().serializable();
-    let list = session.client.member_list(options).await?;
-    let urls = list.members.iter().flat_map(|member| &member.client_ur_ls);
+    endpoints_of(&session.client.member_list(options).await?.members)
+}
+
+/// The client addresses of these members.
+pub(super) fn endpoints_of(members: &[Member]) -> Result<Vec<Endpoint>, Failure> {
+    let urls = members.iter().flat_map(|member| &member.client_ur_ls);
     let parsed = urls.map(|url| url.parse().map_err(Error::from)).collect::<Result<_, _>>()?;
     Ok(parsed)
 }
 
 /// Asks all at once; the answers are in the order of the endpoints.
-async fn ask(
+pub(super) async fn ask(
     session: &Session,
     endpoints: Vec<Endpoint>,
 ) -> Vec<(Endpoint, Result<StatusResponse, Error>)> {
