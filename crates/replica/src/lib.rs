@@ -27,6 +27,6 @@ mod proposals;
 mod replica;
 
 pub use effects::{Effects, Fatal, OpenError, Refused, Setup};
-pub use machine::{Command, StateMachine, Wants};
+pub use machine::{Command, StateMachine, Wants, WriteOut};
 pub use message::{Append, Body, PeerMessage, Proposals};
 pub use replica::Replica;

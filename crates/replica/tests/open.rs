@@ -1,11 +1,12 @@
 //! What a replica must not start from.
 
+use std::io::{self, Read};
 use std::time::Duration;
 
 use bytes::Bytes;
 use quorate_log::{BlockBuilder, Disk, EntryKind, Identity, Log, MemDisk, Options};
 use quorate_raft::{Config, HardState, Index, Instant, Membership, NodeId, Term};
-use quorate_replica::{Command, OpenError, Replica, Setup, StateMachine};
+use quorate_replica::{Command, OpenError, Replica, Setup, StateMachine, WriteOut};
 
 /// A machine that nothing is asked of.
 #[derive(Debug)]
@@ -15,6 +16,14 @@ impl StateMachine for Nothing {
     type Reply = ();
 
     fn apply(&mut self, _: &[Command], _: &mut Vec<()>) {}
+
+    fn snapshot(&self) -> WriteOut {
+        Box::new(|_| Ok(()))
+    }
+
+    fn restore(&mut self, _: &mut dyn Read) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 const IDENTITY: Identity = Identity { cluster: 7, member: 1 };

@@ -4,12 +4,13 @@
 //! tags, all of them below [`PUBLISH`].
 
 use std::collections::BTreeMap;
+use std::io::{self, Read, Write};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use prost::Message;
 use quorate_proto::etcdserverpb::Member;
-use quorate_replica::{Command, StateMachine, Wants};
+use quorate_replica::{Command, StateMachine, Wants, WriteOut};
 use quorate_store::Store;
 
 /// The first byte of a command in which a member says its name and client URLs.
@@ -75,4 +76,62 @@ impl StateMachine for Machine {
             replies.extend(reply.map(Reply::Store));
         }
     }
+
+    /// The members' attributes, then the store to the end; see `docs/snapshot-format.md`.
+    fn snapshot(&self) -> WriteOut {
+        let known = self.attributes.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let store = self.store.snapshot();
+        Box::new(move |out| {
+            write_attributes(&known, out)?;
+            store.write_to(out)
+        })
+    }
+
+    fn restore(&mut self, from: &mut dyn Read) -> io::Result<()> {
+        let known = read_attributes(from)?;
+        self.store.restore(from)?;
+        *self.attributes.write().unwrap_or_else(PoisonError::into_inner) = known;
+        Ok(())
+    }
+
+    fn digest(&self) -> u64 {
+        self.store.state_hash()
+    }
+}
+
+/// Writes how many there are, then each after its length, as 32-bit numbers, little-endian.
+fn write_attributes(known: &BTreeMap<u64, Member>, out: &mut dyn Write) -> io::Result<()> {
+    let number = |number: usize| {
+        let number = u32::try_from(number);
+        number
+            .map(u32::to_le_bytes)
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))
+    };
+    out.write_all(&number(known.len())?)?;
+    for member in known.values() {
+        let bytes = member.encode_to_vec();
+        out.write_all(&number(bytes.len())?)?;
+        out.write_all(&bytes)?;
+    }
+    Ok(())
+}
+
+fn read_attributes(from: &mut dyn Read) -> io::Result<BTreeMap<u64, Member>> {
+    let mut known = BTreeMap::new();
+    for _ in 0..read_number(from)? {
+        let length = u64::from(read_number(from)?);
+        let mut bytes = Vec::new();
+        // What is cut off is seen by the store, which then has no bytes to begin with.
+        Read::take(&mut *from, length).read_to_end(&mut bytes)?;
+        let member = Member::decode(&bytes[..])
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+        known.insert(member.id, member);
+    }
+    Ok(known)
+}
+
+fn read_number(from: &mut dyn Read) -> io::Result<u32> {
+    let mut bytes = [0; 4];
+    from.read_exact(&mut bytes)?;
+    Ok(u32::from_le_bytes(bytes))
 }

@@ -5,10 +5,11 @@
 //! command is another one, and one that is applied twice is noticed, whatever it does.
 
 use std::cell::RefCell;
+use std::io::{self, Read};
 use std::rc::Rc;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use quorate_replica::{Command, StateMachine, Wants};
+use quorate_replica::{Command, StateMachine, Wants, WriteOut};
 use quorate_store::Store;
 
 use crate::violation::demand;
@@ -160,5 +161,20 @@ impl StateMachine for Machine {
             canon.apply(self.member, command.index.value(), applied);
             replies.extend(reply.map(|reply| Reply { operation, reply }));
         }
+    }
+
+    fn snapshot(&self) -> WriteOut {
+        let store = self.store.snapshot();
+        Box::new(move |out| store.write_to(out))
+    }
+
+    fn restore(&mut self, from: &mut dyn Read) -> io::Result<()> {
+        self.store.restore(from).map_err(io::Error::from)?;
+        self.revision = self.store.status().revision;
+        Ok(())
+    }
+
+    fn digest(&self) -> u64 {
+        self.store.state_hash()
     }
 }

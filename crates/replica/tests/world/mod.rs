@@ -1,12 +1,13 @@
 //! A small hostile world for replicas: one seed, no clock, no thread.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, Read};
 use std::time::Duration;
 
 use bytes::Bytes;
 use quorate_log::{Choices, Identity, MemDisk, Options, SyncJob};
 use quorate_raft::{Config, Instant, Membership, NodeId, ReadTicket};
-use quorate_replica::{Body, Command, PeerMessage, Replica, Setup, StateMachine, Wants};
+use quorate_replica::{Body, Command, PeerMessage, Replica, Setup, StateMachine, Wants, WriteOut};
 
 const STEP: Duration = Duration::from_millis(2);
 
@@ -42,6 +43,20 @@ impl StateMachine for Ledger {
                 replies.push(self.0.len() - 1);
             }
         }
+    }
+
+    fn snapshot(&self) -> WriteOut {
+        let values = self.0.clone();
+        Box::new(move |out| values.iter().try_for_each(|value| out.write_all(&value.to_le_bytes())))
+    }
+
+    fn restore(&mut self, from: &mut dyn Read) -> io::Result<()> {
+        let mut bytes = Vec::new();
+        from.read_to_end(&mut bytes)?;
+        let (values, rest) = bytes.as_chunks::<8>();
+        assert!(rest.is_empty(), "a ledger is whole numbers");
+        self.0 = values.iter().map(|value| u64::from_le_bytes(*value)).collect();
+        Ok(())
     }
 }
 

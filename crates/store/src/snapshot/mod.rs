@@ -57,6 +57,19 @@ pub enum RestoreError {
     Read(#[from] io::Error),
 }
 
+impl From<RestoreError> for io::Error {
+    /// What is wrong with the bytes is [`io::ErrorKind::InvalidData`].
+    fn from(error: RestoreError) -> Self {
+        match error {
+            RestoreError::Read(error) => error,
+            RestoreError::Cut { .. }
+            | RestoreError::Damaged { .. }
+            | RestoreError::Newer { .. }
+            | RestoreError::NoSnapshot => Self::new(io::ErrorKind::InvalidData, error),
+        }
+    }
+}
+
 /// What a snapshot begins with, whatever its version.
 const MAGIC: [u8; 8] = *b"quorst\r\n";
 
