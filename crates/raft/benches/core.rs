@@ -11,7 +11,8 @@
 use std::time::Duration;
 
 use quorate_raft::{
-    Config, Envelope, HardState, Index, Input, Instant, Membership, NodeId, Raft, Restored, Sizes,
+    Config, EntryId, Envelope, HardState, Index, Input, Instant, Membership, NodeId, Raft,
+    Restored, Sizes,
 };
 
 /// How long a variant runs.
@@ -52,7 +53,9 @@ impl Cluster {
             };
             let restored = Restored {
                 hard_state: HardState::default(),
+                base: EntryId::ZERO,
                 runs: Vec::new(),
+                commit: Index::ZERO,
                 memberships: vec![(Index::ZERO, Membership::of_voters(ids.iter().copied()))],
             };
             Raft::new(config, restored, Instant::default()).expect("the settings are sound")

@@ -15,8 +15,10 @@ use crate::types::{EntryId, Index, Term};
 impl Follower {
     /// Entries from the leader followed, in valid form.
     pub(crate) fn on_append(&mut self, core: &mut Core, append: &Append) {
-        let previous = append.previous;
-        if core.trail.term_at(previous.index) != Some(previous.term) {
+        let (previous, base) = (append.previous, core.trail.base());
+        // What is up to the base is committed, so the leader's is the same.
+        if base.index <= previous.index && core.trail.term_at(previous.index) != Some(previous.term)
+        {
             self.refuse(core, previous);
             return;
         }
@@ -56,6 +58,7 @@ impl Follower {
             previous.index
         );
         let hint = core.trail.last_at_or_below(previous.index, previous.term);
+        let hint = hint.expect("the leader's terms do not fall below that of a committed entry");
         assert!(hint != previous, "a refused entry is not its own hint");
         core.emit(Event::AppendRefused { previous, hint });
         let leader = self.leader().expect("an append comes from the leader followed");

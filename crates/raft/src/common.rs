@@ -9,7 +9,7 @@ use crate::event::Event;
 use crate::membership::{Membership, Memberships};
 use crate::message::{Append, Envelope, Message};
 use crate::read::LocalReads;
-use crate::ready::{Config, HardState, ReadReady, Source};
+use crate::ready::{Config, HardState, ReadReady, Source, WantedSnapshot};
 use crate::rng::Rng;
 use crate::trail::Trail;
 use crate::types::{EntryId, Index, Instant, NodeId, Term};
@@ -76,6 +76,8 @@ pub(crate) struct Outbox {
     pub(crate) held: Vec<Envelope>,
     /// Confirmed reads.
     pub(crate) reads: Vec<ReadReady>,
+    /// A snapshot is needed.
+    pub(crate) wanted: Option<WantedSnapshot>,
     /// Events.
     pub(crate) events: Vec<Event>,
 }

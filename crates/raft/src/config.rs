@@ -9,7 +9,7 @@ use core::time::Duration;
 use crate::message::Run;
 use crate::ready::{Config, Restored};
 use crate::trail::Trail;
-use crate::types::{Index, Term};
+use crate::types::{EntryId, Index, Term};
 
 /// The largest number that a term, an index or a count may have. Far from overflow, so that sums of
 /// a few of them stay in range; what comes from a peer or a disk is checked against it.
@@ -145,8 +145,13 @@ pub enum RestoreError {
         /// The term of the last entry.
         last: Term,
     },
-    /// There is no membership, or the first is not that of index 0.
+    /// There is no membership, or none that counts where the log begins.
     MembershipMissing,
+    /// What is known to be committed lies before the log's beginning or beyond its end.
+    CommitMisplaced {
+        /// The index.
+        at: Index,
+    },
     /// The memberships are not in order, or lie beyond the log.
     MembershipMisplaced {
         /// The index of the one concerned.
@@ -179,7 +184,12 @@ impl fmt::Display for RestoreError {
             ),
             Self::MembershipMissing => write!(
                 f,
-                "the log has no initial membership at index 0; name the cluster's first members"
+                "the log has no membership to begin with; name the cluster's first members"
+            ),
+            Self::CommitMisplaced { at } => write!(
+                f,
+                "entry {at} is known to be committed, but is not in the log: a write was lost; \
+                 {MEND}"
             ),
             Self::MembershipMisplaced { at } => {
                 write!(f, "the membership of index {at} is out of order or beyond the log; {MEND}")
@@ -203,7 +213,10 @@ impl From<ConfigError> for RestoreError {
 
 /// Checks a restored state and gives its trail. Past this point the core trusts it.
 pub(crate) fn check_restored(restored: &Restored) -> Result<Trail, RestoreError> {
-    let trail = check_runs(&restored.runs)?;
+    let trail = check_runs(restored.base, &restored.runs)?;
+    if restored.commit < trail.base().index || trail.last_index() < restored.commit {
+        return Err(RestoreError::CommitMisplaced { at: restored.commit });
+    }
     let term = restored.hard_state.term;
     if NUMBER_MAX < term.value() {
         return Err(RestoreError::NumberTooLarge);
@@ -215,8 +228,11 @@ pub(crate) fn check_restored(restored: &Restored) -> Result<Trail, RestoreError>
     Ok(trail)
 }
 
-fn check_runs(runs: &[Run]) -> Result<Trail, RestoreError> {
-    let mut trail = Trail::default();
+fn check_runs(base: EntryId, runs: &[Run]) -> Result<Trail, RestoreError> {
+    if NUMBER_MAX < base.index.value() || NUMBER_MAX < base.term.value() {
+        return Err(RestoreError::NumberTooLarge);
+    }
+    let mut trail = Trail::after(base);
     for run in runs {
         let last = trail.last();
         let at = last.index.next();
@@ -236,9 +252,9 @@ fn check_runs(runs: &[Run]) -> Result<Trail, RestoreError> {
 }
 
 fn check_memberships(restored: &Restored, trail: &Trail) -> Result<(), RestoreError> {
-    let Some(&(Index::ZERO, _)) = restored.memberships.first() else {
+    if restored.memberships.first().is_none_or(|(at, _)| trail.base().index < *at) {
         return Err(RestoreError::MembershipMissing);
-    };
+    }
     let mut earlier: Option<Index> = None;
     for (at, membership) in &restored.memberships {
         if earlier.is_some_and(|earlier| *at <= earlier) || trail.last_index() < *at {

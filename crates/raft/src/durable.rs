@@ -14,7 +14,7 @@ use alloc::collections::VecDeque;
 
 use crate::ready::{Entries, HardState, Receipt, Source, Write};
 use crate::trail::Trail;
-use crate::types::{Index, Term};
+use crate::types::{EntryId, Index, Term};
 
 /// The writes of a member and its durable position.
 #[derive(Clone, Debug)]
@@ -25,6 +25,8 @@ pub(crate) struct Durable {
     index: Index,
     /// A hard state that the next write will carry.
     staged_hard_state: Option<HardState>,
+    /// A reset that the next write will carry, before its entries.
+    staged_reset: Option<EntryId>,
     /// The entries that the next write will carry: from here to the end of the log.
     staged_entries: Option<Staged>,
     /// Writes that are complete and wait to be handed out.
@@ -69,6 +71,7 @@ impl Durable {
             hard_state,
             index: last,
             staged_hard_state: None,
+            staged_reset: None,
             staged_entries: None,
             sealed: VecDeque::new(),
             pending: VecDeque::new(),
@@ -115,9 +118,26 @@ impl Durable {
         self.staged_entries = Some(Staged { first, source });
     }
 
+    /// The log is about to lose what `trail` holds, and to go on after `point`. Called *before* the
+    /// trail changes. Everything up to `point` is durable at once, since the snapshot is: a member
+    /// that starts again takes up from the snapshot, whether the log says so already or not.
+    pub(crate) fn reset(&mut self, trail: &Trail, point: EntryId) {
+        if self.staged_entries.is_some() {
+            self.seal(trail);
+        }
+        self.index = point.index;
+        for pending in &mut self.pending {
+            pending.covers = pending.covers.map(|covers| covers.min(point.index));
+        }
+        self.staged_reset = Some(point);
+    }
+
     /// Whether a write waits to be handed out.
     pub(crate) fn has_write(&self) -> bool {
-        self.staged_hard_state.is_some() || self.staged_entries.is_some() || !self.sealed.is_empty()
+        self.staged_hard_state.is_some()
+            || self.staged_reset.is_some()
+            || self.staged_entries.is_some()
+            || !self.sealed.is_empty()
     }
 
     /// Hands out the next write.
@@ -153,8 +173,9 @@ impl Durable {
     /// Completes the staged write, if there is one.
     fn seal(&mut self, trail: &Trail) {
         let hard_state = self.staged_hard_state.take();
+        let reset = self.staged_reset.take();
         let staged = self.staged_entries.take();
-        if hard_state.is_none() && staged.is_none() {
+        if hard_state.is_none() && reset.is_none() && staged.is_none() {
             return;
         }
         let last = trail.last_index();
@@ -167,7 +188,7 @@ impl Durable {
         let receipt = Receipt(self.newest);
         let covers = entries.as_ref().map(|_| last);
         self.pending.push_back(Pending { receipt, hard_state, covers });
-        self.sealed.push_back(Write { receipt, hard_state, entries });
+        self.sealed.push_back(Write { receipt, hard_state, reset, entries });
     }
 }
 
@@ -281,6 +302,28 @@ mod tests {
         assert_eq!(shapes, expected);
         log.durable.persisted(Receipt(2));
         assert_eq!(log.durable.index(), at(1), "the proposals were replaced");
+    }
+
+    #[test]
+    fn what_a_snapshot_covers_is_durable_and_what_was_on_its_way_is_not() {
+        let mut log = Log::new();
+        log.put(1, 1, 9, Source::Received);
+        let first = log.take();
+        log.put(10, 1, 1, Source::Received);
+        let point = EntryId::new(Term::new(2), at(7));
+        log.durable.reset(&log.trail, point);
+        log.trail.reset(point);
+        log.put(8, 2, 2, Source::Received);
+        assert_eq!(log.durable.index(), at(7));
+        let (second, third) = (log.take(), log.take());
+        assert!(second.reset.is_none() && second.entries.is_some(), "it was staged before");
+        assert_eq!(third.reset, Some(point));
+        assert_eq!(third.entries.expect("entries were staged").first, at(8));
+        log.durable.persisted(first.receipt);
+        log.durable.persisted(second.receipt);
+        assert_eq!(log.durable.index(), at(7), "the entries of the old log are no longer there");
+        log.durable.persisted(third.receipt);
+        assert_eq!(log.durable.index(), at(9));
     }
 
     #[test]

@@ -96,6 +96,20 @@ pub enum Event {
         /// Where the logs may agree at best.
         hint: EntryId,
     },
+    /// The leader's log begins after what is missing here: a snapshot is needed.
+    SnapshotWanted {
+        /// The leader.
+        from: NodeId,
+        /// The entry that it must reach.
+        last: EntryId,
+    },
+    /// A snapshot took the place of the log.
+    SnapshotInstalled {
+        /// The last entry that it stands for.
+        point: EntryId,
+        /// The last entry of the log that is gone.
+        last: EntryId,
+    },
     /// The leader looks for the place where a peer's log agrees with its own.
     PeerProbed {
         /// The peer.

@@ -94,6 +94,7 @@ impl Leader {
                 self.maybe_begin_round(core);
             }
             Message::Append(_)
+            | Message::InstallSnapshot { .. }
             | Message::Heartbeat { .. }
             | Message::PreVote { .. }
             | Message::PreVoteReply { .. }

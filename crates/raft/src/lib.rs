@@ -10,8 +10,7 @@
 //! [`Receipt`] of the write it depends on: a vote, an acknowledgement, the leader's own part of a
 //! quorum, and every message of a new term.
 //!
-//! Left out so far: snapshots and compaction, changes of membership (all arithmetic is joint
-//! already), leases.
+//! Left out so far: changes of membership (all arithmetic is joint already), leases.
 #![no_std]
 
 extern crate alloc;
@@ -23,6 +22,7 @@ mod config;
 mod durable;
 mod event;
 mod follower;
+mod install;
 pub mod invariants;
 mod leader;
 mod membership;
@@ -44,11 +44,12 @@ pub use config::{ConfigError, RestoreError};
 pub use event::{
     CampaignCause, Event, IgnoreReason, Misbehaviour, ProbeCause, Refusal, StepDownCause,
 };
+pub use install::Installed;
 pub use membership::Membership;
 pub use message::{Append, Envelope, Message, ReadTicket, Run, Verdict};
 pub use raft::Raft;
 pub use ready::{
     Config, Entries, HardState, Input, ProposeError, Proposed, ReadReady, Ready, Receipt, Restored,
-    RoleName, Sizes, Source, Status, TransferError, Write,
+    RoleName, Sizes, Source, Status, TransferError, WantedSnapshot, Write,
 };
 pub use types::{EntryId, Index, Instant, NodeId, Term};

@@ -93,6 +93,12 @@ impl Memberships {
         assert!(!self.0.is_empty(), "the first membership is never truncated");
     }
 
+    /// Forgets the memberships that no longer count at `base`.
+    pub(crate) fn compact(&mut self, base: Index) {
+        let gone = self.0.partition_point(|&(index, _)| index <= base).saturating_sub(1);
+        self.0.drain(..gone);
+    }
+
     /// The memberships of the entries after `previous`, up to `last`.
     pub(crate) fn between(&self, previous: Index, last: Index) -> Vec<(Index, Membership)> {
         if self.current_index() <= previous {

@@ -40,6 +40,13 @@ pub enum Message {
         /// is not above the refused one's (fast backtracking, end of §5.3).
         hint: EntryId,
     },
+    /// The leader's log begins after `last`, and what comes before is what the receiver lacks
+    /// (§7): it is to get a snapshot that reaches `last`. Answered like an append without entries
+    /// once the receiver has that entry, and not at all before.
+    InstallSnapshot {
+        /// The entry right before the first one of the leader's log; committed.
+        last: EntryId,
+    },
     /// The leader lives. Apart from `Append`, so that its answer need not wait for a disk.
     Heartbeat {
         /// The leader's commit index, but never beyond what it knows this follower to hold.

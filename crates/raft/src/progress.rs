@@ -3,7 +3,7 @@
 //! A peer is *probed* until the place is found where its log agrees with the leader's: one append
 //! at a time. From then on it *replicates*: appends follow each other without waiting, within a
 //! window of appends and of bytes, on the assumption that they arrive. A refusal or a silence ends
-//! the assumption.
+//! the assumption. A peer that lacks what is no longer in the log gets none until it has a snapshot.
 //!
 //! Invariant: `matched < next <= last index + 1`, and `matched` never falls within a term.
 
@@ -45,6 +45,8 @@ pub(crate) enum Flow {
     Probing(Option<Sent>),
     /// Many at a time.
     Replicating(Window),
+    /// None: what the peer lacks is no longer in the log. It was told so then, last.
+    Snapshot(Instant),
 }
 
 /// An append under way.
@@ -141,7 +143,16 @@ impl Progress {
                 window.push(sent);
                 self.next = sent.last.next();
             }
+            Flow::Snapshot(_) => unreachable!("appends to a peer without a place begin by probing"),
         }
+    }
+
+    /// The peer is told to get a snapshot that reaches `last`.
+    pub(crate) fn on_offered(&mut self, last: Index, now: Instant) {
+        assert!(self.matched < last, "nobody needs a snapshot of what it has");
+        self.append_at = now;
+        self.sent = self.sent.max(last);
+        self.flow = Flow::Snapshot(now);
     }
 
     /// The entries up to `matched` are durable at the peer. The caller checked that they were sent.
@@ -174,6 +185,12 @@ impl Progress {
                     self.flow = Flow::Replicating(window);
                 }
             }
+            // It has what it was told to get, or found more than was known.
+            Flow::Snapshot(_) if ack == Ack::Advanced => {
+                self.next = self.matched.next();
+                self.flow = Flow::Replicating(Window::default());
+            }
+            Flow::Snapshot(_) => {}
         }
         assert!(self.matched < self.next, "the next entry lies beyond those that match");
         ack
@@ -195,13 +212,14 @@ impl Progress {
         match &self.flow {
             Flow::Probing(probe) => probe.is_some_and(|probe| probe.previous == refused),
             Flow::Replicating(window) => window.appends.iter().any(|sent| sent.previous == refused),
+            Flow::Snapshot(_) => false,
         }
     }
 
     /// Whether the peer has everything that was sent, and all of it is told apart from `last`.
     pub(crate) fn is_idle(&self, last: Index) -> bool {
         match &self.flow {
-            Flow::Probing(_) => false,
+            Flow::Probing(_) | Flow::Snapshot(_) => false,
             Flow::Replicating(window) => window.is_empty() && last < self.next,
         }
     }

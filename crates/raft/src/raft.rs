@@ -78,7 +78,7 @@ impl Raft {
             durable: Durable::new(restored.hard_state, trail.last_index()),
             trail,
             memberships: Memberships::new(restored.memberships),
-            commit: Index::ZERO,
+            commit: restored.commit,
             pace: Pace::EAGER,
             reads: LocalReads::new(rng.next()),
             outbox: Outbox::default(),
@@ -126,6 +126,7 @@ impl Raft {
             write,
             messages: core::mem::take(&mut outbox.messages),
             reads: core::mem::take(&mut outbox.reads),
+            wanted: outbox.wanted.take(),
             events: core::mem::take(&mut outbox.events),
         }
     }
@@ -137,6 +138,7 @@ impl Raft {
         self.core.durable.has_write()
             || !outbox.messages.is_empty()
             || !outbox.reads.is_empty()
+            || outbox.wanted.is_some()
             || !outbox.events.is_empty()
     }
 
@@ -236,6 +238,7 @@ impl Raft {
             term: self.term(),
             vote: self.core.hard_state.vote,
             leader: self.leader(),
+            base: self.base(),
             last: self.last(),
             durable: self.core.durable.index(),
             commit: self.commit(),
@@ -287,13 +290,20 @@ impl Raft {
         self.core.commit
     }
 
+    /// The entry right before the first one of the log; [`EntryId::ZERO`] if it has all.
+    #[must_use]
+    pub const fn base(&self) -> EntryId {
+        self.core.trail.base()
+    }
+
     /// The last entry of the log, durable or not.
     #[must_use]
     pub fn last(&self) -> EntryId {
         self.core.trail.last()
     }
 
-    /// The term of the entry at `index`; of index 0 it is zero. `None` beyond the log.
+    /// The term of the entry at `index`, that of [`Raft::base`] included. `None` before that and
+    /// beyond the log.
     #[must_use]
     pub fn term_at(&self, index: Index) -> Option<Term> {
         self.core.trail.term_at(index)
@@ -316,7 +326,7 @@ impl Raft {
         self.membership().members().filter(|&id| id != self.id())
     }
 
-    fn advance(&mut self, now: Instant) {
+    pub(crate) fn advance(&mut self, now: Instant) {
         self.core.now = self.core.now.max(now);
     }
 

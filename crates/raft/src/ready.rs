@@ -39,10 +39,16 @@ pub struct Config {
 pub struct Restored {
     /// The durable term and vote.
     pub hard_state: HardState,
-    /// The terms of the entries in the log, from index 1 on.
+    /// The entry right before the first one of the log; [`EntryId::ZERO`] if it has all.
+    pub base: EntryId,
+    /// The terms of the entries in the log, from the one after `base` on.
     pub runs: Vec<Run>,
-    /// The initial membership (index 0) and every membership entry of the log, by index.
+    /// The membership that counted at `base` (the initial one, of index 0, if that is zero) and
+    /// every membership entry of the log after that, by index.
     pub memberships: Vec<(Index, Membership)>,
+    /// An index up to which everything is known to be committed: that of a snapshot. Not before
+    /// `base`, nor beyond the log.
+    pub commit: Index,
 }
 
 /// The part of the durable state that is not the log (Figure 2): one record, written in one piece.
@@ -82,18 +88,33 @@ pub struct Ready {
     pub messages: Vec<Envelope>,
     /// Batches of reads that may be served once their index is applied.
     pub reads: Vec<ReadReady>,
+    /// This member needs a snapshot, to be given to [`crate::Raft::install`]. Said again and again
+    /// while it does.
+    pub wanted: Option<WantedSnapshot>,
     /// What happened, for people and counters.
     pub events: Vec<Event>,
 }
 
-/// A write that must become durable: in one piece, or the hard state before the entries, so that no
-/// entry outlives a crash that its term did not.
+/// A member lacks entries that its leader no longer has in its log (§7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WantedSnapshot {
+    /// The leader that says so, which has a snapshot.
+    pub from: NodeId,
+    /// The snapshot must reach this entry.
+    pub last: EntryId,
+}
+
+/// A write that must become durable: in one piece, or the hard state before the reset before the
+/// entries, so that no entry outlives a crash that its term did not.
 #[derive(Clone, Debug)]
 pub struct Write {
     /// Handed back in [`Input::Persisted`].
     pub receipt: Receipt,
     /// The new term and vote, when they changed.
     pub hard_state: Option<HardState>,
+    /// The log loses all it has, and goes on after this entry, the last of a snapshot that is
+    /// durable.
+    pub reset: Option<EntryId>,
     /// The entries to append, when there are any.
     pub entries: Option<Entries>,
 }
@@ -242,6 +263,8 @@ pub struct Status {
     pub vote: Option<NodeId>,
     /// The leader of that term, if known.
     pub leader: Option<NodeId>,
+    /// The entry right before the first one of its log.
+    pub base: EntryId,
     /// The last entry of its log.
     pub last: EntryId,
     /// The last index that is durable here.

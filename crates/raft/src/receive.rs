@@ -36,6 +36,7 @@ impl Raft {
             Message::Append(_)
             | Message::AppendAccepted { .. }
             | Message::AppendRejected { .. }
+            | Message::InstallSnapshot { .. }
             | Message::Heartbeat { .. }
             | Message::HeartbeatReply { .. }
             | Message::Vote { .. }
@@ -58,6 +59,13 @@ impl Raft {
     fn on_message(&mut self, from: NodeId, message: Message) -> Transition {
         match message {
             Message::Append(append) => self.on_append(from, &append),
+            Message::InstallSnapshot { last } => {
+                let follower = Self::follower_of(&mut self.role, &mut self.core, from);
+                follower.on_leader_heard(&mut self.core);
+                if let Some(held) = follower.on_install_snapshot(&mut self.core, last) {
+                    follower.acknowledge(&mut self.core, held);
+                }
+            }
             Message::Heartbeat { commit, round } => {
                 let follower = Self::follower_of(&mut self.role, &mut self.core, from);
                 follower.on_leader_heard(&mut self.core);
@@ -172,6 +180,7 @@ impl Raft {
         match message {
             // A deposed leader or a candidate that is late.
             Message::Append(_)
+            | Message::InstallSnapshot { .. }
             | Message::Heartbeat { .. }
             | Message::TimeoutNow
             | Message::Vote { .. } => {
@@ -229,9 +238,9 @@ impl Raft {
         }
         match message {
             Message::Append(append) => append::check(term, append),
-            Message::PreVote { last } | Message::Vote { last, by_transfer: _ } => {
-                append::check_entry(term, *last)
-            }
+            Message::PreVote { last }
+            | Message::Vote { last, by_transfer: _ }
+            | Message::InstallSnapshot { last } => append::check_entry(term, *last),
             Message::AppendRejected { refused, hint } => {
                 append::check_number(refused.value())?;
                 append::check_entry(term, *hint)

@@ -10,12 +10,15 @@ use crate::ready::Sizes;
 use crate::types::{EntryId, Index, NodeId};
 
 impl Leader {
-    /// The next append for a peer. Nothing while its window is full, or its probe unanswered for
+    /// The next append for a peer, or word that it needs a snapshot. Nothing while its window is full, or its probe unanswered for
     /// less than a heartbeat interval. A probe that is repeated carries one entry: a peer that does
     /// not answer may be dead, or its disk stalled, and would be sent the same over and over. (With
     /// none at all, one with a stalled disk would answer, and be streamed to.)
     pub(crate) fn pull(&mut self, core: &Core, to: NodeId, log: &impl Sizes) -> Option<Envelope> {
         let place = self.place(to)?;
+        if self.peers[place].next.previous() < core.trail.base().index {
+            return self.offer_snapshot(core, place);
+        }
         let peer = &mut self.peers[place];
         let last = core.trail.last_index();
         let waiting = last.next().since(peer.next);
@@ -38,6 +41,7 @@ impl Leader {
                 bytes_max = bytes_max.min(room);
                 is_window_open = window.is_empty();
             }
+            Flow::Snapshot(_) => unreachable!("what the peer lacks is not in the log"),
         }
         let previous = core.trail.entry(peer.next.previous());
         let (count, bytes) =
@@ -67,7 +71,7 @@ impl Leader {
             core.emit(Event::PeerMisbehaved { peer: peer.id, what });
             return;
         }
-        let was_probing = matches!(peer.flow, Flow::Probing(_));
+        let was_probing = matches!(peer.flow, Flow::Probing(_) | Flow::Snapshot(_));
         let ack = peer.on_accepted(matched, core.now);
         if was_probing && matches!(peer.flow, Flow::Replicating(_)) {
             core.emit(Event::PeerReplicates { peer: peer.id, matched: peer.matched });
@@ -93,19 +97,22 @@ impl Leader {
             core.emit(Event::MessageIgnored { from: peer.id, reason: IgnoreReason::Stale });
             return;
         }
+        // Where the logs may agree at best. If that is before the log's beginning, so is what the
+        // peer lacks, wherever it is exactly; it lacks the refused one at least.
         let agreed = core.trail.last_at_or_below(hint.index, hint.term);
-        if refused < hint.index || refused <= agreed.index {
+        let agreed = agreed.map_or(hint.index.min(refused.previous()), |agreed| agreed.index);
+        if refused < hint.index || refused <= agreed {
             // It refuses what it says to have.
             let what = Misbehaviour::HintImpossible;
             core.emit(Event::PeerMisbehaved { peer: peer.id, what });
             return;
         }
         // A late copy of a refusal, from when less was known to match.
-        if agreed.index < peer.matched {
+        if agreed < peer.matched {
             core.emit(Event::MessageIgnored { from: peer.id, reason: IgnoreReason::Stale });
             return;
         }
-        let next = agreed.index.next();
+        let next = agreed.next();
         peer.probe(next, core.now);
         let cause = ProbeCause::Rejected { refused };
         core.emit(Event::PeerProbed { peer: peer.id, next, cause });
@@ -116,7 +123,7 @@ impl Leader {
         let peer = &mut self.peers[place];
         let next = match &peer.flow {
             // The search for the place of agreement goes on where it was.
-            Flow::Probing(_) => peer.next,
+            Flow::Probing(_) | Flow::Snapshot(_) => peer.next,
             Flow::Replicating(_) => peer.matched.next(),
         };
         peer.probe(next, core.now);

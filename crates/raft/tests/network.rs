@@ -52,6 +52,8 @@ struct Weather {
     crashes: usize,
     /// Whether the network falls apart.
     partitions: usize,
+    /// Whether members take snapshots and forget their logs.
+    snapshots: usize,
     /// How seldom a deadline comes before the messages under way.
     haste: usize,
 }
@@ -62,6 +64,7 @@ struct Achieved {
     committed: usize,
     served: u64,
     elections: u64,
+    resets: u64,
 }
 
 fn run(voters: u64, seed: u64, achieved: &mut Achieved) {
@@ -82,6 +85,7 @@ fn run(voters: u64, seed: u64, achieved: &mut Achieved) {
         loss: [0, 5, 20][dice.roll(3)],
         crashes: dice.roll(3),
         partitions: dice.roll(2),
+        snapshots: dice.roll(2),
         haste: 1 + dice.roll(8),
     };
     if dice.roll(3) != 0 {
@@ -96,6 +100,7 @@ fn run(voters: u64, seed: u64, achieved: &mut Achieved) {
     achieved.committed += cluster.checker.committed.len();
     heal(&mut cluster, &all);
     Checker::check_logs(&cluster.members);
+    achieved.resets += cluster.resets;
     achieved.served += cluster.checker.served;
     achieved.elections += cluster.raft(all[0]).term().value();
     drop(guard);
@@ -140,6 +145,14 @@ fn fault_or_work(cluster: &mut Cluster, dice: &mut Dice, all: &[NodeId], weather
             cluster.partition(&[left, right]);
         }
         96..98 => cluster.cut.clear(),
+        94 if 0 < weather.snapshots && cluster.is_up(id) => {
+            let logged = cluster.members[&id].log.len();
+            let base = logged.saturating_sub(dice.roll(8));
+            cluster.compact(id, base);
+        }
+        93 => {
+            cluster.fetch(id);
+        }
         98 if id != other => cluster.input(id, Input::Disconnected(other)),
         99 if id != other => cluster.input(id, Input::Connected(other)),
         _ => {}
@@ -246,6 +259,7 @@ fn three_members_survive_everything() {
     }
     assert!(5_000 < achieved.committed, "{achieved:?}");
     assert!(5_000 < achieved.served, "{achieved:?}");
+    assert!(200 < achieved.resets, "{achieved:?}");
 }
 
 #[test]

@@ -23,6 +23,8 @@ fn voters(ids: &[u64]) -> Membership {
 fn restored(current: u64, runs: &[(u64, u64)]) -> Restored {
     Restored {
         hard_state: HardState { term: term(current), vote: None },
+        base: EntryId::ZERO,
+        commit: Index::ZERO,
         runs: runs.iter().map(|&(of, count)| Run { term: term(of), count }).collect(),
         memberships: vec![(Index::ZERO, voters(&[1, 2, 3]))],
     }

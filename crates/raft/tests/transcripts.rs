@@ -71,6 +71,15 @@ impl Script {
             "propose" => {
                 self.cluster.propose(node(number(words[0])), number(words[1]));
             }
+            // compact <member> <index>: takes a snapshot, forgets the log up to there
+            "compact" => {
+                let base = usize::try_from(number(words[1])).expect("small");
+                self.cluster.compact(node(number(words[0])), base);
+            }
+            // fetch <member>: the snapshot that it was told to get
+            "fetch" => self.for_each(words, |cluster, id| {
+                assert!(cluster.fetch(id), "nobody has a snapshot for {id}");
+            }),
             // transfer <member> [<to>]: to whoever can take over soonest, if nobody is named
             "transfer" => {
                 let to = words.get(1).map(|word| node(number(word)));
@@ -237,6 +246,7 @@ fn kind_of(message: &Message) -> &'static str {
         Message::Append(_) => "append",
         Message::AppendAccepted { .. } => "accepted",
         Message::AppendRejected { .. } => "rejected",
+        Message::InstallSnapshot { .. } => "install-snapshot",
         Message::Heartbeat { .. } => "heartbeat",
         Message::HeartbeatReply { .. } => "heartbeat-reply",
         Message::PreVote { .. } => "pre-vote",
@@ -250,7 +260,7 @@ fn kind_of(message: &Message) -> &'static str {
     }
 }
 
-/// `accepted 5`, `rejected 5 3@2`, `heartbeat 5 1`, `heartbeat-reply 1`, `pre-vote 5@2`,
+/// `accepted 5`, `rejected 5 3@2`, `install-snapshot 5@2`, `heartbeat 5 1`, `heartbeat-reply 1`, `pre-vote 5@2`,
 /// `pre-vote-granted 3`, `vote 5@2`, `vote-by-transfer 5@2`, `vote-granted`, `timeout-now`,
 /// `higher-term`, `append 3@1 2x2,1x3 commit 4` (after 3@1, two entries of term 2 and one of term
 /// 3).
@@ -264,6 +274,7 @@ fn forged(words: &[&str]) -> Message {
         ["rejected", refused, hint] => {
             Message::AppendRejected { refused: index(number(refused)), hint: position(hint) }
         }
+        ["install-snapshot", last] => Message::InstallSnapshot { last: position(last) },
         ["heartbeat", commit, round] => {
             Message::Heartbeat { commit: index(number(commit)), round: number(round) }
         }

@@ -127,9 +127,8 @@ impl Checker {
             }
             let entry = log[place];
             for half in [&self.membership.incoming, &self.membership.outgoing] {
-                let durable = half
-                    .iter()
-                    .filter(|voter| members[voter].disk.entries.get(place) == Some(&entry));
+                let durable =
+                    half.iter().filter(|voter| members[voter].disk.durable(place) == Some(&entry));
                 let is_quorum = half.len() < 2 * durable.count() || half.is_empty();
                 assert!(
                     is_quorum || self.is_forging,

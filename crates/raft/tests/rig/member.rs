@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 
 use quorate_raft::invariants::{Snapshot, check_state, check_step};
 use quorate_raft::{
-    Config, Event, HardState, Index, Input, Instant, Membership, Message, NodeId, Raft, ReadReady,
-    Receipt, Restored, Run, Sizes, Source, Term, Write,
+    Config, EntryId, Event, HardState, Index, Input, Installed, Instant, Membership, Message,
+    NodeId, Raft, ReadReady, Receipt, Restored, Run, Sizes, Source, Term, WantedSnapshot, Write,
 };
 
 use super::Packet;
@@ -21,7 +21,37 @@ pub struct Entry {
 #[derive(Clone, Debug, Default)]
 pub struct Disk {
     pub hard_state: HardState,
+    /// The log; what it has forgotten of its beginning is kept for the checkers.
     pub entries: Vec<Entry>,
+    /// How many entries the log has forgotten.
+    pub base: usize,
+    /// The entries that the newest snapshot stands for.
+    pub snapshot: Vec<Entry>,
+}
+
+impl Disk {
+    /// The entry at a place, if it survives a crash: in the snapshot or in the log.
+    pub fn durable(&self, place: usize) -> Option<&Entry> {
+        self.snapshot.get(place).or_else(|| self.entries.get(place))
+    }
+
+    /// A snapshot that the log does not reach, or contradicts, takes its place.
+    fn recover(&mut self) {
+        let Some(last) = self.snapshot.last() else { return };
+        if self.entries.get(self.snapshot.len() - 1) != Some(last) {
+            self.entries = self.snapshot.clone();
+            self.base = self.snapshot.len();
+        }
+        if self.hard_state.term < last.term {
+            self.hard_state = HardState { term: last.term, vote: None };
+        }
+    }
+}
+
+/// The last of some entries that a log begins with.
+fn last_of(entries: &[Entry]) -> EntryId {
+    let index = Index::new(u64::try_from(entries.len()).expect("logs of tests are small"));
+    entries.last().map_or(EntryId::ZERO, |last| EntryId::new(last.term, index))
 }
 
 pub struct Member {
@@ -42,6 +72,7 @@ pub struct Output {
     pub packets: Vec<Packet>,
     pub reads: Vec<ReadReady>,
     pub events: Vec<Event>,
+    pub wanted: Option<WantedSnapshot>,
 }
 
 /// Every entry has ten bytes.
@@ -74,8 +105,9 @@ impl Member {
         assert!(self.raft.is_none(), "a member is started once");
         // A new seed for each life, as the settings demand.
         self.config.seed = self.config.seed.wrapping_add(1_000_000_007);
+        self.disk.recover();
         let mut runs: Vec<Run> = Vec::new();
-        for entry in &self.disk.entries {
+        for entry in &self.disk.entries[self.disk.base..] {
             match runs.last_mut() {
                 Some(run) if run.term == entry.term => run.count += 1,
                 _ => runs.push(Run { term: entry.term, count: 1 }),
@@ -83,12 +115,41 @@ impl Member {
         }
         let restored = Restored {
             hard_state: self.disk.hard_state,
+            base: last_of(&self.disk.entries[..self.disk.base]),
             runs,
             memberships: vec![(Index::ZERO, self.membership.clone())],
+            commit: last_of(&self.disk.snapshot).index,
         };
         self.log = self.disk.entries.clone();
         let raft = Raft::new(self.config.clone(), restored, now);
         self.raft = Some(raft.expect("a disk of this rig is sound"));
+    }
+
+    /// Takes a snapshot of all that is committed, and forgets the log up to `base`, if that is
+    /// committed and durable.
+    pub fn compact(&mut self, base: usize) {
+        let raft = self.raft.as_mut().expect("the member runs");
+        let commit = place(raft.commit());
+        self.disk.snapshot = self.log[..commit].to_vec();
+        let base = base.min(commit).min(place(raft.status().durable));
+        if self.disk.base < base && self.disk.entries[..base] == self.log[..base] {
+            self.disk.base = base;
+            raft.compact(last_of(&self.log[..base]));
+        }
+    }
+
+    /// Takes in the snapshot of another member.
+    pub fn install(&mut self, now: Instant, snapshot: &[Entry]) -> Installed {
+        let raft = self.raft.as_mut().expect("the member runs");
+        let point = last_of(snapshot);
+        if raft.would_install(point) {
+            self.disk.snapshot = snapshot.to_vec();
+        }
+        let installed = raft.install(now, point, (Index::ZERO, self.membership.clone()));
+        if installed == Installed::Reset {
+            self.log = snapshot.to_vec();
+        }
+        installed
     }
 
     /// The first `writes_kept` of the waiting writes reach the disk, unconfirmed; the rest is lost.
@@ -125,16 +186,21 @@ impl Member {
             }
             output.reads.extend(ready.reads);
             output.events.extend(ready.events);
+            output.wanted = ready.wanted.or(output.wanted);
             let packets = ready.messages.into_iter();
             output.packets.extend(packets.map(|envelope| Packet { envelope, payloads: vec![] }));
         }
         let peers: Vec<NodeId> = raft.peers().collect();
         for peer in peers {
             while let Some(envelope) = raft.pull(now, peer, &TenBytes) {
-                let Message::Append(append) = &envelope.message else {
-                    panic!("only appends are pulled")
+                let entries = if let Message::Append(append) = &envelope.message {
+                    place(append.previous.index)..place(append.last())
+                } else {
+                    let is_word = matches!(envelope.message, Message::InstallSnapshot { .. });
+                    assert!(is_word, "only entries, or word of a snapshot, are pulled");
+                    self.log.len()..self.log.len()
                 };
-                let entries = place(append.previous.index)..place(append.last());
+                assert!(self.disk.base <= entries.start, "what is sent is in the log");
                 let payloads = self.log[entries].iter().map(|entry| entry.payload).collect();
                 output.packets.push(Packet { envelope, payloads });
             }
@@ -175,6 +241,10 @@ impl Member {
             let Some((write, new)) = self.queue.pop_front() else { break };
             if let Some(hard_state) = write.hard_state {
                 self.disk.hard_state = hard_state;
+            }
+            if let Some(point) = write.reset {
+                self.disk.base = place(point.index);
+                self.disk.entries = self.disk.snapshot[..self.disk.base].to_vec();
             }
             if let Some(entries) = &write.entries {
                 self.disk.entries.truncate(place(entries.first) - 1);

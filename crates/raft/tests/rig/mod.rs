@@ -13,8 +13,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use quorate_raft::{
-    Config, EntryId, Envelope, Event, HardState, Index, Input, Instant, Membership, Message,
-    NodeId, ReadTicket, RoleName, Term,
+    Config, EntryId, Envelope, Event, HardState, Index, Input, Installed, Instant, Membership,
+    Message, NodeId, ReadTicket, RoleName, Term, WantedSnapshot,
 };
 
 use checker::Checker;
@@ -35,6 +35,10 @@ pub struct Cluster {
     pub checker: Checker,
     /// Links on which everything is lost.
     pub cut: BTreeSet<(NodeId, NodeId)>,
+    /// Who needs a snapshot.
+    pub wanted: BTreeMap<NodeId, WantedSnapshot>,
+    /// How many snapshots took the place of a log.
+    pub resets: u64,
     /// What happened, as text; `None` when nobody reads it.
     pub transcript: Option<Vec<String>>,
     next_payload: u64,
@@ -101,6 +105,8 @@ impl Cluster {
             now: Instant::default(),
             checker: Checker::new(membership.clone()),
             cut: BTreeSet::new(),
+            wanted: BTreeMap::new(),
+            resets: 0,
             transcript: None,
             next_payload: 1,
         }
@@ -134,6 +140,7 @@ impl Cluster {
 
     pub fn crash(&mut self, id: NodeId, writes_kept: usize) {
         self.member(id).crash(writes_kept);
+        self.wanted.remove(&id);
         self.checker.on_crash(id);
     }
 
@@ -190,6 +197,37 @@ impl Cluster {
         to.ok()
     }
 
+    /// A member takes a snapshot of all it knows to be committed, and forgets its log up to `base`.
+    pub fn compact(&mut self, id: NodeId, base: usize) {
+        if self.is_up(id) {
+            self.member(id).compact(base);
+            let base = self.raft(id).base();
+            self.say(format!("{id} | its log begins after {base}"));
+            self.drain(id, &[]);
+        }
+    }
+
+    /// A member that needs a snapshot gets that of the leader it heard so from, or of somebody else
+    /// who has one that will do. Says whether there was one.
+    pub fn fetch(&mut self, id: NodeId) -> bool {
+        let now = self.now;
+        let Some(wanted) = self.wanted.remove(&id) else { return false };
+        let from = self.members.iter().filter(|&(other, member)| {
+            let reaches = u64::try_from(member.disk.snapshot.len()).expect("small");
+            *other != id && wanted.last.index.value() <= reaches
+        });
+        let from = from.max_by_key(|&(other, _)| (*other == wanted.from, *other));
+        let Some((&from, member)) = from else { return false };
+        let snapshot = member.disk.snapshot.clone();
+        let Some(before) = self.member(id).snapshot() else { return false };
+        let installed = self.member(id).install(now, &snapshot);
+        self.resets += u64::from(installed == Installed::Reset);
+        self.say(format!("{id} < the snapshot of {from} up to {}: {installed:?}", snapshot.len()));
+        self.member(id).check(&before);
+        self.drain(id, &[]);
+        true
+    }
+
     /// A read at a member.
     pub fn read(&mut self, id: NodeId) -> Option<ReadTicket> {
         let now = self.now;
@@ -207,7 +245,10 @@ impl Cluster {
         if self.transcript.is_some() {
             self.describe(id, &output);
         }
-        let Output { packets, reads, events, .. } = output;
+        let Output { packets, reads, events, wanted, .. } = output;
+        if let Some(wanted) = wanted {
+            self.wanted.insert(id, wanted);
+        }
         for packet in packets {
             let link = (packet.envelope.from, packet.envelope.to);
             if !self.cut.contains(&link) {
@@ -308,6 +349,7 @@ impl Cluster {
             for id in ids {
                 let count = self.members[&id].queue.len();
                 has_moved |= self.persist(id, count);
+                has_moved |= self.fetch(id);
             }
             if !self.network.is_empty() {
                 self.deliver_at(0);

@@ -31,6 +31,7 @@ fn message(message: &Message) -> String {
         Message::Append(content) => append(content),
         Message::AppendAccepted { matched } => format!("accepted up to {matched}"),
         Message::AppendRejected { refused, hint } => format!("rejected {refused}, hint {hint}"),
+        Message::InstallSnapshot { last } => format!("get a snapshot that reaches {last}"),
         Message::Heartbeat { commit, round } => {
             format!("heartbeat, commit {commit}, round {round}")
         }
@@ -66,6 +67,9 @@ pub fn write(write: &Write) -> String {
     if let Some(hard_state) = write.hard_state {
         let vote = hard_state.vote.map_or("nobody".to_owned(), |id| id.to_string());
         parts.push(format!("term {}, vote for {vote}", hard_state.term));
+    }
+    if let Some(point) = write.reset {
+        parts.push(format!("begin after {point}"));
     }
     if let Some(entries) = &write.entries {
         let source = match entries.source {
@@ -122,6 +126,12 @@ pub fn event(event: &Event) -> String {
         Event::Truncated { first, last } => format!("removes its entries {first} to {last}"),
         Event::AppendRefused { previous, hint } => {
             format!("has no entry {previous}; may agree up to {hint}")
+        }
+        Event::SnapshotWanted { from, last } => {
+            format!("needs a snapshot that reaches {last}, as {from} says")
+        }
+        Event::SnapshotInstalled { point, last } => {
+            format!("goes on after {point} instead of its own {last}")
         }
         Event::PeerProbed { peer, next, cause } => {
             let cause = match cause {
