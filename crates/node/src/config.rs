@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use quorate_raft::NodeId;
+use quorate_replica::SnapshotPolicy;
 
 /// The settings of a node.
 #[derive(Debug)]
@@ -22,6 +23,8 @@ pub struct NodeConfig {
     pub data_dir: PathBuf,
     /// How fast it beats.
     pub timing: Timing,
+    /// When snapshots are taken, and how much of the log stays.
+    pub snapshots: SnapshotPolicy,
 }
 
 /// Another member.

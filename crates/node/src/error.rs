@@ -11,6 +11,10 @@ pub enum Error {
     /// The command was not taken; it will not be applied.
     #[error(transparent)]
     Refused(#[from] Refused),
+    /// A snapshot took the place of the entries among which the command was, or was not. Whether it
+    /// is applied is unknown.
+    #[error("whether the command was applied is not known here; it was not refused")]
+    Unknown,
     /// The node has stopped. Whether the command will be applied is unknown.
     #[error("the member has stopped")]
     Stopped,

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use bytes::Bytes;
 use quorate_log::{RealDisk, SyncFailure, Synced};
 use quorate_raft::NodeId;
-use quorate_replica::PeerMessage;
+use quorate_replica::{PeerMessage, SnapshotDone};
 use tokio::sync::{Notify, oneshot};
 
 use crate::handover::HandOverWaiter;
@@ -30,6 +30,8 @@ pub(crate) enum Event<R> {
     Disconnected(NodeId),
     /// The disk is done with a job.
     Synced(Result<Synced<RealDisk>, SyncFailure<RealDisk>>),
+    /// Work on a snapshot file is done.
+    SnapshotDone(Box<SnapshotDone<RealDisk>>),
     /// The node is to stop.
     Stop,
 }

@@ -22,9 +22,11 @@ mod node;
 mod owner;
 mod replies;
 mod setup;
+mod shelf;
 mod transport;
 
 pub use board::NodeStatus;
 pub use config::{NodeConfig, Peer, Timing};
 pub use error::{Error, Halted, HandOverError, StartError};
 pub use node::Node;
+pub use quorate_replica::SnapshotPolicy;

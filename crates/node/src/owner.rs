@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use quorate_log::{RealDisk, Room, SyncFailure};
 use quorate_raft::{Event as CoreEvent, Instant, NodeId, ReadTicket};
-use quorate_replica::{Effects, Fatal, OpenError, Refused, Replica, StateMachine};
+use quorate_replica::{Effects, Fatal, Note, OpenError, Refused, Replica, StateMachine};
 use tokio::sync::{oneshot, watch};
 use tokio::task::yield_now;
 use tokio::time::sleep_until;
@@ -23,6 +23,7 @@ use crate::handover::HandOvers;
 use crate::inbox::{Event, Inbox};
 use crate::replies::{Answers, Outbox, ReadWaiter, ReplyWaiter};
 use crate::setup::setup;
+use crate::shelf::Shelf;
 use crate::transport::{Patience, Transport, Whoami};
 
 /// Reads of this member's clients that may wait.
@@ -83,6 +84,7 @@ struct Owner<M: StateMachine> {
     replica: Replica<RealDisk, M>,
     transport: Transport,
     disk: Disk,
+    shelf: Shelf,
     parts: Parts<M::Reply>,
     clock: Clock,
     /// Those who wait for replies, by sequence; the first has `replies_from`.
@@ -133,10 +135,9 @@ where
         })?;
         let (replica, notes) = Replica::open(setup(&config), disk, machine, clock.now())
             .map_err(|error: OpenError| StartError::Open(error))?;
-        for note in notes {
-            tracing::warn!("{note}");
-        }
+        notes.iter().for_each(tell);
         let disk = Disk::start(parts.inbox.clone()).map_err(io("a thread cannot be made"))?;
+        let shelf = Shelf::start(&parts.inbox).map_err(io("a thread cannot be made"))?;
         let whoami = Whoami { cluster: config.cluster, member: config.member };
         let patience = Patience { silence_max: config.timing.election_timeout * 2 };
         let transport =
@@ -147,6 +148,7 @@ where
             replica,
             transport,
             disk,
+            shelf,
             parts,
             clock,
             reply_waiters: VecDeque::new(),
@@ -209,7 +211,7 @@ where
             self.take_in(now, event)?;
         }
         self.events = events;
-        if self.stopping && !self.job_out {
+        if self.stopping && !self.job_out && self.shelf.is_idle() {
             return Ok(More::Never);
         }
         self.propose(now);
@@ -247,9 +249,14 @@ where
             // It waited for space, and gave up since the member is to stop.
             Event::Synced(Err(SyncFailure::Full { .. })) if self.stopping => self.job_out = false,
             Event::Synced(Err(failure)) => return Err(Failure::Disk(failure)),
+            Event::SnapshotDone(done) => {
+                self.shelf.on_done();
+                self.replica.snapshot_done(now, *done);
+            }
             Event::Stop => {
                 self.stopping = true;
                 self.disk.end();
+                self.shelf.end();
             }
         }
         Ok(())
@@ -309,10 +316,23 @@ where
         now: Instant,
         effects: Effects<RealDisk, M::Reply>,
     ) -> Result<More, Failure> {
-        let Effects { messages, job, replies, reads, events, more } = effects;
+        let Effects {
+            messages,
+            job,
+            snapshot_jobs,
+            unanswered,
+            replies,
+            reads,
+            events,
+            notes,
+            more,
+        } = effects;
         if let Some(job) = job {
             self.job_out = true;
             self.disk.give(job);
+        }
+        for job in snapshot_jobs {
+            self.shelf.give(job);
         }
         for message in messages {
             self.transport.send(message);
@@ -323,8 +343,12 @@ where
         for event in events {
             trace(&event);
         }
+        notes.iter().for_each(tell);
         for (sequence, reply) in replies {
             self.answer(sequence, reply);
+        }
+        if let Some(through) = unanswered {
+            self.leave_unanswered(through);
         }
         if let Some(ticket) = reads {
             while let Some((_, readers)) =
@@ -375,6 +399,19 @@ where
         }
     }
 
+    /// Nobody will ever know here what became of the commands up to `through` that have no reply.
+    fn leave_unanswered(&mut self, through: u64) {
+        while self.replies_from <= through
+            && let Some(waiter) = self.reply_waiters.pop_front()
+        {
+            self.replies_from += 1;
+            self.answers.replies.extend(waiter.map(|waiter| (waiter, Err(Error::Unknown))));
+        }
+        while self.reply_waiters.pop_front_if(|waiter| waiter.is_none()).is_some() {
+            self.replies_from += 1;
+        }
+    }
+
     /// Tells everybody that it is over, then why.
     fn halt(mut self, mut reason: Halted) {
         for event in self.parts.inbox.close() {
@@ -389,6 +426,7 @@ where
                 | Event::Connected(_)
                 | Event::Disconnected(_)
                 | Event::Synced(_)
+                | Event::SnapshotDone(_)
                 // They learn of it as their channels close.
                 | Event::HandOver(..)
                 | Event::Flush(_)
@@ -433,6 +471,14 @@ impl Failure {
             Self::Log(fatal) => fatal.to_string(),
             Self::Disk(failure) => failure.to_string(),
         }
+    }
+}
+
+fn tell(note: &Note) {
+    if note.is_warning() {
+        tracing::warn!("{note}");
+    } else {
+        tracing::info!("{note}");
     }
 }
 

@@ -37,6 +37,7 @@ pub(crate) fn setup(config: &NodeConfig) -> Setup {
             seed: random(),
         },
         log: Options::default(),
+        snapshots: config.snapshots,
         bootstrap: Membership { incoming: everyone.collect(), ..Membership::default() },
         origin: random(),
         proposals_max: PROPOSALS_MAX,

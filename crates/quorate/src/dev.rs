@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
-use quorate_node::{Halted, Timing};
+use quorate_node::{Halted, SnapshotPolicy, Timing};
 use quorate_server::{Cluster, Server, ServerConfig};
 use tokio::task::JoinSet;
 
@@ -124,6 +124,7 @@ impl Dev {
             advertise_client_urls: vec![place.client_url.clone()],
             peer_listener: bind("peer URL", &place.peer_url)?,
             timing: Timing::default(),
+            snapshots: SnapshotPolicy::default(),
             request_bytes_max: ServerConfig::REQUEST_BYTES_MAX,
             txn_ops_max: ServerConfig::TXN_OPS_MAX,
         })

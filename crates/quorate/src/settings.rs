@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use clap::{Args, ValueEnum};
-use quorate_node::Timing;
+use quorate_node::{SnapshotPolicy, Timing};
 use quorate_server::{Cluster, ServerConfig, check_url};
 use serde::Deserialize;
 
@@ -79,6 +79,16 @@ pub(crate) struct Settings {
     /// The operations of a transaction at most [default: 128]
     #[arg(long, value_name = "COUNT", env = "QUORATE_MAX_TXN_OPS")]
     max_txn_ops: Option<usize>,
+
+    /// A snapshot is taken when so many bytes of log were added since the last one, or half its
+    /// size, whichever is more [default: 67108864]
+    #[arg(long, value_name = "BYTES", env = "QUORATE_SNAPSHOT_LOG_BYTES")]
+    snapshot_log_bytes: Option<u64>,
+
+    /// So many bytes of log stay behind a snapshot, for members that are a little behind
+    /// [default: 16777216]
+    #[arg(long, value_name = "BYTES", env = "QUORATE_SNAPSHOT_TRAILING_BYTES")]
+    snapshot_trailing_bytes: Option<u64>,
 }
 
 /// The election timeout may be configured from and to these.
@@ -87,6 +97,9 @@ const ELECTION_TIMEOUT_MS: std::ops::RangeInclusive<u64> = 10..=50_000;
 /// The largest request may be configured from and to these: what is proposed must fit into one
 /// message between members.
 const REQUEST_BYTES: std::ops::RangeInclusive<usize> = 1..=32 * 1024 * 1024;
+
+/// Snapshots may be configured to come with so much log between them, or more.
+const SNAPSHOT_LOG_BYTES_MIN: u64 = 4096;
 
 impl Settings {
     /// Fills what is not set from the file.
@@ -115,6 +128,8 @@ impl Settings {
             election_timeout: self.election_timeout.or(rest.election_timeout),
             max_request_bytes: self.max_request_bytes.or(rest.max_request_bytes),
             max_txn_ops: self.max_txn_ops.or(rest.max_txn_ops),
+            snapshot_log_bytes: self.snapshot_log_bytes.or(rest.snapshot_log_bytes),
+            snapshot_trailing_bytes: self.snapshot_trailing_bytes.or(rest.snapshot_trailing_bytes),
         })
     }
 
@@ -182,6 +197,7 @@ impl Settings {
             cluster,
             data_dir,
             timing,
+            snapshots: snapshots(self.snapshot_log_bytes, self.snapshot_trailing_bytes)?,
             request_bytes_max,
             txn_ops_max: self.max_txn_ops.unwrap_or(ServerConfig::TXN_OPS_MAX),
         })
@@ -205,6 +221,20 @@ fn timing(heartbeat: Option<u64>, election: Option<u64>) -> Result<Timing> {
     Ok(Timing {
         heartbeat_interval: Duration::from_millis(heartbeat),
         election_timeout: Duration::from_millis(election),
+    })
+}
+
+fn snapshots(log_bytes: Option<u64>, trailing_bytes: Option<u64>) -> Result<SnapshotPolicy> {
+    let default = SnapshotPolicy::default();
+    let log_bytes = log_bytes.unwrap_or(default.log_bytes);
+    ensure!(
+        log_bytes >= SNAPSHOT_LOG_BYTES_MIN,
+        "--snapshot-log-bytes is {log_bytes}; it must be at least {SNAPSHOT_LOG_BYTES_MIN}, or the \
+         member would do nothing but take snapshots",
+    );
+    Ok(SnapshotPolicy {
+        log_bytes,
+        trailing_bytes: trailing_bytes.unwrap_or(default.trailing_bytes),
     })
 }
 

@@ -4,6 +4,7 @@ use quorate_log::{Block, Disk, EntryKind};
 
 use crate::effects::Fatal;
 use crate::machine::{Command, StateMachine, Wants};
+use crate::membership;
 use crate::replica::Replica;
 
 /// Payload bytes applied in one call: what a member may be busy with before it looks at its
@@ -15,7 +16,7 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
     pub(crate) fn apply_committed(&mut self) -> Result<bool, Fatal> {
         let commit = self.raft.commit();
         assert!(self.applied.index <= commit, "what is applied is committed");
-        if self.applied.index == commit {
+        if self.applied.index == commit || self.lacks_state() {
             return Ok(false);
         }
         let blocks = self.log.read(self.applied.index.next(), commit.next(), APPLY_BYTES_MAX)?;
@@ -33,9 +34,17 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
         }
         self.commands.clear();
         self.sequences.clear();
+        // Entries of one origin mostly come in a row.
+        let mut line: Option<(u64, u64)> = None;
         for entry in block.entries() {
             match entry.kind {
                 EntryKind::Command => {
+                    if let Some((origin, sequence)) = line
+                        && origin != entry.origin
+                    {
+                        self.decided.note(origin, sequence, block.last().index);
+                    }
+                    line = Some((entry.origin, entry.sequence));
                     let own = self.own.on_applied(entry.origin, entry.sequence);
                     if own {
                         self.sequences.push(entry.sequence);
@@ -43,14 +52,23 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
                     let wants = if own { Wants::Reply } else { Wants::Nothing };
                     self.commands.push(Command { index: entry.id.index, body: entry.body, wants });
                 }
-                EntryKind::NoOp | EntryKind::Membership => {}
+                EntryKind::Membership => {
+                    let membership = membership::decode(&entry.body);
+                    let membership = membership.expect("memberships were decoded when appended");
+                    self.membership = (entry.id.index, membership);
+                }
+                EntryKind::NoOp => {}
             }
+        }
+        if let Some((origin, sequence)) = line {
+            self.decided.note(origin, sequence, block.last().index);
         }
         self.machine.apply(&self.commands, &mut self.replies);
         assert_eq!(self.replies.len(), self.sequences.len(), "one reply to each who waits");
         self.effects.replies.extend(self.sequences.drain(..).zip(self.replies.drain(..)));
         self.commands.clear();
         self.applied = block.last();
+        self.snapshots.on_applied(self.applied.index, block.bytes_len());
     }
 
     /// Lets go the reads whose index is applied.

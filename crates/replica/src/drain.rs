@@ -22,11 +22,17 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
     /// If the log cannot be read: the member must stop.
     pub fn effects(&mut self, now: Instant) -> Result<Effects<D, M::Reply>, Fatal> {
         self.drain();
+        if let Some(wanted) = self.wanted.take() {
+            self.on_wanted(now, wanted);
+        }
+        self.go_on_fetching(now);
         self.place_proposals(now);
         let more = self.apply_committed()?;
         // What was applied may have set free what an older term had left undecided.
         self.place_proposals(now);
         self.release_reads();
+        self.maybe_take_snapshot();
+        self.give_snapshot_jobs();
         let mut effects = std::mem::take(&mut self.effects);
         effects.job = self.log.begin_sync();
         if effects.job.is_none() && std::mem::take(&mut self.wants_space) {
@@ -39,12 +45,13 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
     /// Takes everything that the core has ready.
     pub(crate) fn drain(&mut self) {
         while self.raft.has_ready() {
-            let Ready { write, messages, reads, events } = self.raft.ready();
+            let Ready { write, messages, reads, wanted, events } = self.raft.ready();
             if let Some(write) = write {
                 self.write(write);
             }
             self.effects.messages.extend(messages.into_iter().map(without_payload));
             self.reads.extend(reads);
+            self.wanted = wanted.or(self.wanted);
             self.effects.events.extend(events);
         }
         self.staged.clear();
@@ -59,7 +66,17 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
             Some(entries) => self.payloads(&entries),
             None => Vec::new(),
         };
-        let sequence = self.log.append(write.hard_state, &blocks);
+        let sequence = match write.reset {
+            None => self.log.append(write.hard_state, &blocks),
+            Some(point) => {
+                if write.hard_state.is_some() {
+                    self.log.append(write.hard_state, []);
+                }
+                let reset = self.log.reset(point);
+                self.reset = Some((reset, point.index));
+                if blocks.is_empty() { reset } else { self.log.append(None, &blocks) }
+            }
+        };
         self.writes.push_back((sequence, write.receipt));
     }
 
@@ -134,7 +151,8 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
         };
         let Envelope { from, to, term, message } = envelope;
         let Message::Append(append) = message else {
-            unreachable!("the core gives appends to those who pull");
+            // Word that a snapshot is needed.
+            return Ok(Some(PeerMessage { from, to, term, body: Body::Raft(message) }));
         };
         let first = append.previous.index.next();
         let end = append.last().next();

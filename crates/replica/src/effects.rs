@@ -1,9 +1,14 @@
 //! What goes into a replica at its start, and what comes out of it.
 
-use quorate_log::{Disk, Identity, Options, SyncJob};
+use std::fmt;
+use std::io;
+
+use quorate_log::{CloseError, Disk, Identity, Options, SnapshotError, SyncFailure, SyncJob};
 use quorate_raft::{Config, EntryId, Event, Index, Membership, ReadTicket, RestoreError};
 
+use crate::job::SnapshotJob;
 use crate::message::PeerMessage;
+use crate::snapshots::SnapshotPolicy;
 
 /// What a replica needs to start.
 #[derive(Clone, Debug)]
@@ -14,7 +19,9 @@ pub struct Setup {
     pub raft: Config,
     /// The settings of the log.
     pub log: Options,
-    /// The membership that the cluster began with.
+    /// When snapshots are taken.
+    pub snapshots: SnapshotPolicy,
+    /// The membership that the cluster began with. Of no meaning once there is a snapshot.
     pub bootstrap: Membership,
     /// A number drawn for this life of the member, other than that of any life of any member.
     pub origin: u64,
@@ -31,12 +38,21 @@ pub struct Effects<D: Disk, R> {
     pub messages: Vec<PeerMessage>,
     /// To be run beside the replica, then handed back to `Replica::synced`.
     pub job: Option<SyncJob<D>>,
+    /// To be run beside the replica, and beside each other, then handed back to
+    /// `Replica::snapshot_done`.
+    pub snapshot_jobs: Vec<SnapshotJob<D>>,
+    /// Proposals up to this sequence that have had no reply by now, those of these effects
+    /// included, will have none: a snapshot has taken the place of the entries among which they
+    /// were, and whether they were among them is not known.
+    pub unanswered: Option<u64>,
     /// The replies to proposals, by their sequence, in ascending order.
     pub replies: Vec<(u64, R)>,
     /// Every read up to this ticket may be served from the state machine as it is now.
     pub reads: Option<ReadTicket>,
     /// What happened, for people and counters.
     pub events: Vec<Event>,
+    /// What happened to snapshots.
+    pub notes: Vec<Note>,
     /// There is more to apply than one call does: come back soon, after a look at what else is due.
     pub more: bool,
 }
@@ -47,10 +63,137 @@ impl<D: Disk, R> Default for Effects<D, R> {
         Self {
             messages: Vec::new(),
             job: None,
+            snapshot_jobs: Vec::new(),
+            unanswered: None,
             replies: Vec::new(),
             reads: None,
             events: Vec::new(),
+            notes: Vec::new(),
             more: false,
+        }
+    }
+}
+
+/// Something that a person may want to know.
+#[derive(Debug)]
+pub enum Note {
+    /// What the log found when it was opened.
+    Log(quorate_log::Note),
+    /// A snapshot is of no use. If there is no other, the state comes from another member.
+    SnapshotUnusable {
+        /// Why.
+        error: String,
+    },
+    /// The log begins after all the state that there is here.
+    StateMissing {
+        /// The entry before the first one.
+        base: EntryId,
+    },
+    /// A snapshot was taken.
+    Taken {
+        /// The last entry that it stands for.
+        point: EntryId,
+        /// The length of its file.
+        bytes: u64,
+    },
+    /// A snapshot could not be written.
+    NotTaken {
+        /// Why.
+        error: io::Error,
+    },
+    /// A snapshot of another member has taken the place of the state here.
+    Installed {
+        /// The last entry that it stands for.
+        point: EntryId,
+    },
+    /// A snapshot of another member was not received.
+    NotReceived {
+        /// Why.
+        error: SnapshotError,
+    },
+    /// A snapshot of another member is of a version that this one does not know.
+    NotUnderstood {
+        /// The last entry that it stands for.
+        point: EntryId,
+    },
+    /// The state machine did not take a snapshot of another member.
+    NotRestored {
+        /// The last entry that it stands for.
+        point: EntryId,
+        /// What it said.
+        error: io::Error,
+    },
+    /// A snapshot could not be read for another member.
+    NotServed {
+        /// Why.
+        error: io::Error,
+    },
+    /// Snapshots that are no longer needed could not be removed.
+    NotPruned {
+        /// Why.
+        error: io::Error,
+    },
+}
+
+impl Note {
+    /// Whether somebody should look at it.
+    #[must_use]
+    pub const fn is_warning(&self) -> bool {
+        match self {
+            Self::Taken { .. } | Self::Installed { .. } => false,
+            Self::Log(_)
+            | Self::SnapshotUnusable { .. }
+            | Self::StateMissing { .. }
+            | Self::NotTaken { .. }
+            | Self::NotReceived { .. }
+            | Self::NotUnderstood { .. }
+            | Self::NotRestored { .. }
+            | Self::NotServed { .. }
+            | Self::NotPruned { .. } => true,
+        }
+    }
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Log(note) => note.fmt(f),
+            Self::SnapshotUnusable { error } => write!(f, "a snapshot is of no use: {error}"),
+            Self::StateMissing { base } => write!(
+                f,
+                "the log begins after entry {base} and no sound snapshot reaches it: the state is \
+                 fetched from another member, and nothing is served before"
+            ),
+            Self::Taken { point, bytes } => {
+                write!(f, "took a snapshot of all entries up to {point}, of {bytes} bytes")
+            }
+            Self::NotTaken { error } => {
+                write!(f, "no snapshot was taken, so the log grows until the next one: {error}")
+            }
+            Self::Installed { point } => {
+                write!(f, "took in another member's snapshot of all entries up to {point}")
+            }
+            Self::NotReceived { error } => {
+                write!(
+                    f,
+                    "another member's snapshot was not received, and is asked for again: {error}"
+                )
+            }
+            Self::NotUnderstood { point } => write!(
+                f,
+                "another member's snapshot of the entries up to {point} is of a format that this \
+                 version does not know; start the version that the other members run"
+            ),
+            Self::NotRestored { point, error } => write!(
+                f,
+                "another member's snapshot of the entries up to {point} was not taken in: {error}"
+            ),
+            Self::NotServed { error } => {
+                write!(f, "a snapshot could not be read for another member: {error}")
+            }
+            Self::NotPruned { error } => {
+                write!(f, "older snapshots could not be removed, and take space: {error}")
+            }
         }
     }
 }
@@ -86,13 +229,37 @@ pub enum OpenError {
     },
     /// The log begins later than at its first entry. No snapshot holds what was before.
     #[error(
-        "the log begins after entry {base}, and nothing holds what was before: files of its \
-         beginning are missing; bring them back, or remove the member and add it anew"
+        "the log begins after entry {base}, and no sound snapshot holds what was before: files are \
+         missing or damaged; bring them back, or remove the member and add it anew"
     )]
     Beginning {
         /// The entry before the first that is there.
         base: EntryId,
     },
+    /// The snapshots cannot be listed or written.
+    #[error("the snapshots cannot be used: {0}; check the disk")]
+    Snapshots(#[from] io::Error),
+    /// A directory is not empty that is to be made anew.
+    #[error("{path} holds a member's data already; name an empty directory")]
+    NotEmpty {
+        /// The directory.
+        path: String,
+    },
+    /// A directory that was just made could not be closed in order.
+    #[error(transparent)]
+    Close(CloseError),
+    /// The log could not be made to go on after a snapshot.
+    #[error("the log cannot be made to go on after the snapshot: {error}")]
+    Reset {
+        /// Why.
+        error: String,
+    },
+}
+
+impl OpenError {
+    pub(crate) fn of_sync<D: Disk>(failure: &SyncFailure<D>) -> Self {
+        Self::Reset { error: failure.to_string() }
+    }
 }
 
 /// A replica cannot go on: it must stop, and its shell says why.

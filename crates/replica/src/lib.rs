@@ -13,20 +13,33 @@
 //! - Nothing that promises durability leaves before the [`quorate_log::SyncJob`] it depends on has
 //!   come back: the core sees to it, the replica only carries receipts.
 //!
-//! Left out for now: snapshots and with them the removal of old segments, changes of membership.
+//! Snapshots are taken beside the applies, and what the log no longer needs then is forgotten; a
+//! member that lacks what its leader has forgotten fetches the leader's. Work on files that takes a
+//! disk's time comes out as [`SnapshotJob`]s.
+//!
+//! Left out for now: changes of membership.
 
 mod apply;
+mod decided;
 mod drain;
 mod effects;
+mod fetch;
 mod forward;
+mod job;
 mod machine;
 mod membership;
 mod message;
+mod meta;
+mod open;
 mod origins;
 mod proposals;
 mod replica;
+mod snapshots;
 
-pub use effects::{Effects, Fatal, OpenError, Refused, Setup};
+pub use effects::{Effects, Fatal, Note, OpenError, Refused, Setup};
+pub use job::{SNAPSHOT_CHUNK_BYTES, SnapshotDone, SnapshotJob};
 pub use machine::{Command, StateMachine, Wants, WriteOut};
-pub use message::{Append, Body, PeerMessage, Proposals};
+pub use message::{Append, Body, PeerMessage, Proposals, SnapshotChunk};
+pub use open::bootstrap;
 pub use replica::Replica;
+pub use snapshots::SnapshotPolicy;

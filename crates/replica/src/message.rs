@@ -34,6 +34,29 @@ pub enum Body {
     },
     /// The leader's disk is full: it takes no proposals for now.
     ProposalsUnwelcome,
+    /// The sender needs a snapshot. The message's term is of no meaning.
+    SnapshotRequest {
+        /// The last entry of the one that it has a part of; zero if it has none.
+        point: EntryId,
+        /// From where on it lacks the file.
+        offset: u64,
+    },
+    /// A part of a snapshot's file: of the one asked for, or the beginning of another, if that one
+    /// is no longer there. The message's term is of no meaning.
+    SnapshotChunk(SnapshotChunk),
+}
+
+/// A part of a snapshot's file, as it lies on the sender's disk: the receiver checks the whole.
+#[derive(Clone, Debug)]
+pub struct SnapshotChunk {
+    /// The last entry that the snapshot stands for.
+    pub point: EntryId,
+    /// How long the file is.
+    pub file_bytes: u64,
+    /// Where the part begins.
+    pub offset: u64,
+    /// The part.
+    pub bytes: Bytes,
 }
 
 /// AppendEntries with its payload.

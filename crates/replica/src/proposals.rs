@@ -16,6 +16,8 @@ use bytes::Bytes;
 use quorate_log::{Block, BlockBuilder, EntryKind};
 use quorate_raft::{Index, Term};
 
+use crate::decided::Fate;
+
 /// Entries of one batch at most, and payload bytes after which a batch is closed.
 const BATCH_ENTRIES_MAX: u32 = 4096;
 const BATCH_BYTES_MAX: u64 = 512 * 1024;
@@ -39,6 +41,8 @@ pub(crate) struct OwnProposals {
     line: (Term, u64),
     /// The payload bytes in `batches`.
     bytes: u64,
+    /// Proposals up to this sequence are no longer waited for: a snapshot came in their place.
+    given_up: u64,
 }
 
 /// Proposals with consecutive sequences.
@@ -89,6 +93,7 @@ impl OwnProposals {
             sent: 0,
             line: (Term::ZERO, 0),
             bytes: 0,
+            given_up: 0,
         }
     }
 
@@ -171,7 +176,7 @@ impl OwnProposals {
     /// # Panics
     /// If a proposal is applied twice or out of order: safety would be lost.
     pub(crate) fn on_applied(&mut self, origin: u64, sequence: u64) -> bool {
-        if origin != self.origin {
+        if origin != self.origin || sequence <= self.given_up {
             return false;
         }
         let front = self.batches.front_mut().expect("a proposal was applied that nobody made");
@@ -185,6 +190,32 @@ impl OwnProposals {
             self.batches.pop_front();
         }
         true
+    }
+
+    /// A snapshot whose last entry is of `term` takes the place of entries that were not applied
+    /// here one by one; `fate` is what it knows of these proposals. Returns up to which sequence
+    /// they are no longer waited for, if there are such.
+    pub(crate) fn on_snapshot(&mut self, fate: Fate, term: Term) -> Option<u64> {
+        let oldest = self.oldest_sent()?;
+        let through = match fate {
+            Fate::AppliedThrough(sequence) => sequence,
+            // Whether they were applied nobody can tell, so they must not be sent again.
+            Fate::Unknown => self.batches.get(self.sent - 1).map_or(0, Batch::last),
+        };
+        self.given_up = self.given_up.max(through);
+        while let Some(front) = self.batches.pop_front_if(|front| front.last() <= through) {
+            assert!(self.sent > 0, "a proposal was applied that was not sent");
+            self.bytes -= front.block.bytes_len();
+            self.sent -= 1;
+        }
+        if let Some(front) = self.batches.front_mut()
+            && front.first <= through
+        {
+            let applied = u32::try_from(through - front.first + 1).expect("less than a batch");
+            front.applied = front.applied.max(applied);
+        }
+        self.on_term_applied(term);
+        (oldest <= through).then_some(through)
     }
 
     /// The first entry of `term` was applied: what was sent in an earlier term and is not applied
@@ -267,6 +298,35 @@ mod tests {
         assert_eq!(own.next_to_send(Term::new(1)).map(Batch::last), Some(5));
         assert_eq!((own.sent_count(), own.oldest_sent()), (1, Some(1)));
         assert!(own.next_to_send(Term::new(1)).is_none());
+    }
+
+    #[test]
+    fn what_a_snapshot_holds_is_not_sent_again_and_the_rest_is() {
+        let mut own = proposals();
+        own.add(commands(3));
+        own.next_to_send(Term::new(1));
+        own.add(commands(2));
+        own.next_to_send(Term::new(1));
+        assert_eq!(own.on_snapshot(Fate::AppliedThrough(0), Term::new(1)), None);
+        assert_eq!(own.on_snapshot(Fate::AppliedThrough(2), Term::new(2)), Some(2));
+        assert!(!own.on_applied(9, 2), "nobody waits for it");
+        let batch = own.next_to_send(Term::new(2)).expect("the rest waits");
+        assert_eq!((batch.previous(), batch.last(), batch.block().count()), (0, 3, 1));
+        assert_eq!(own.next_to_send(Term::new(2)).map(Batch::last), Some(5));
+        assert!(own.on_applied(9, 3));
+    }
+
+    #[test]
+    fn of_what_a_snapshot_says_nothing_about_nothing_is_sent_again() {
+        let mut own = proposals();
+        own.add(commands(3));
+        own.next_to_send(Term::new(1));
+        own.add(commands(1));
+        assert_eq!(own.on_snapshot(Fate::Unknown, Term::new(2)), Some(3));
+        assert_eq!(own.next_to_send(Term::new(2)).map(Batch::last), Some(4));
+        assert!(!own.on_applied(9, 3), "perhaps it comes behind the snapshot");
+        assert!(own.on_applied(9, 4));
+        assert_eq!((own.count(), own.bytes()), (0, 0));
     }
 
     #[test]

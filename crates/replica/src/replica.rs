@@ -4,19 +4,20 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use bytes::Bytes;
-use quorate_log::{Block, Disk, Log, Note, Room, Sequence, Synced};
+use quorate_log::{Block, Disk, Log, Room, Sequence, Synced};
 use quorate_raft::{
-    EntryId, Envelope, Index, Input, Instant, Message, NodeId, Raft, ReadReady, ReadTicket,
-    Receipt, Restored, Status, TransferError,
+    EntryId, Envelope, Index, Input, Instant, Membership, Message, NodeId, Raft, ReadReady,
+    ReadTicket, Receipt, Status, TransferError, WantedSnapshot,
 };
 
-use crate::effects::{Effects, Fatal, OpenError, Refused, Setup};
+use crate::decided::Decided;
+use crate::effects::{Effects, Fatal, Refused};
 use crate::forward::Resend;
 use crate::machine::{Command, StateMachine};
-use crate::membership;
 use crate::message::{Body, PeerMessage};
 use crate::origins::Origins;
 use crate::proposals::OwnProposals;
+use crate::snapshots::Snapshots;
 
 /// A member of a cluster, but for its threads, sockets and clocks. See the crate.
 ///
@@ -30,8 +31,17 @@ pub struct Replica<D: Disk, M: StateMachine> {
     pub(crate) staged: Vec<Block>,
     /// What was handed to the log and is not durable yet.
     pub(crate) writes: VecDeque<(Sequence, Receipt)>,
+    /// The log is to go on after a snapshot once this is durable; what was before may go then.
+    pub(crate) reset: Option<(Sequence, Index)>,
+    /// The core needs a snapshot.
+    pub(crate) wanted: Option<WantedSnapshot>,
+    pub(crate) snapshots: Snapshots<D>,
     /// The last entry applied.
     pub(crate) applied: EntryId,
+    /// The membership that counts there, with the index of its entry.
+    pub(crate) membership: (Index, Membership),
+    /// How far each member's proposals are applied.
+    pub(crate) decided: Decided,
     /// Confirmed reads whose index is not applied yet, by index.
     pub(crate) reads: VecDeque<ReadReady>,
     pub(crate) own: OwnProposals,
@@ -54,64 +64,58 @@ pub struct Replica<D: Disk, M: StateMachine> {
     pub(crate) replies: Vec<M::Reply>,
 }
 
+/// What a replica is made of.
+pub(crate) struct Parts<D: Disk, M> {
+    pub(crate) raft: Raft,
+    pub(crate) log: Log<D>,
+    pub(crate) machine: M,
+    pub(crate) snapshots: Snapshots<D>,
+    pub(crate) applied: EntryId,
+    pub(crate) membership: (Index, Membership),
+    pub(crate) decided: Decided,
+    pub(crate) origin: u64,
+    pub(crate) patience: Duration,
+    pub(crate) proposals_max: u64,
+    pub(crate) proposal_bytes_max: u64,
+}
+
 impl<D: Disk, M: StateMachine> Replica<D, M> {
-    /// Opens the log on `disk`, creates it if there is none, and starts as a follower. `machine` is
-    /// in its initial state: the log is applied to it as it turns out to be committed. The notes
-    /// say what recovery found.
-    ///
-    /// # Errors
-    /// If the log belongs to somebody else, is damaged or of a newer format, or the settings
-    /// contradict each other.
-    pub fn open(
-        setup: Setup,
-        disk: D,
-        machine: M,
-        now: Instant,
-    ) -> Result<(Self, Vec<Note>), OpenError> {
-        let (log, recovered) = Log::open(disk, setup.identity, setup.log)?;
-        if recovered.base != EntryId::ZERO {
-            return Err(OpenError::Beginning { base: recovered.base });
-        }
-        let mut memberships = vec![(Index::ZERO, setup.bootstrap)];
-        for (index, body) in &recovered.memberships {
-            let membership =
-                membership::decode(body).ok_or(OpenError::Membership { index: *index })?;
-            memberships.push((*index, membership));
-        }
-        let patience = setup.raft.election_timeout_min;
-        let restored =
-            Restored { hard_state: recovered.hard_state, runs: recovered.runs, memberships };
-        let raft = Raft::new(setup.raft, restored, now)?;
-        let replica = Self {
-            raft,
-            log,
-            machine,
+    pub(crate) fn new(parts: Parts<D, M>) -> Self {
+        Self {
+            raft: parts.raft,
+            log: parts.log,
+            machine: parts.machine,
+            snapshots: parts.snapshots,
             staged: Vec::new(),
             writes: VecDeque::new(),
-            applied: EntryId::ZERO,
+            reset: None,
+            wanted: None,
+            applied: parts.applied,
+            membership: parts.membership,
+            decided: parts.decided,
             reads: VecDeque::new(),
-            own: OwnProposals::new(setup.origin),
+            own: OwnProposals::new(parts.origin),
             origins: Origins::default(),
             resend: None,
             answered: None,
             unwelcome_until: None,
             wants_space: false,
-            patience,
-            proposals_max: setup.proposals_max,
-            proposal_bytes_max: setup.proposal_bytes_max,
+            patience: parts.patience,
+            proposals_max: parts.proposals_max,
+            proposal_bytes_max: parts.proposal_bytes_max,
             effects: Effects::default(),
             commands: Vec::new(),
             sequences: Vec::new(),
             replies: Vec::new(),
-        };
-        Ok((replica, recovered.notes))
+        }
     }
 
     /// When [`Self::timeout`] is due.
     #[must_use]
     pub fn deadline(&self) -> Instant {
-        let raft = self.raft.deadline();
-        self.resend.map_or(raft, |resend| resend.at.min(raft))
+        let resend = self.resend.map_or(Instant::NEVER, |resend| resend.at);
+        let fetch = self.fetch_deadline().unwrap_or(Instant::NEVER);
+        self.raft.deadline().min(resend).min(fetch)
     }
 
     /// The deadline has passed. Too early is harmless.
@@ -134,6 +138,10 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
             Body::Proposals(proposals) => self.on_proposals(now, from, term, proposals),
             Body::ProposalsRefused { through } => self.on_refused(now, from, term, through),
             Body::ProposalsUnwelcome => self.on_unwelcome(now, from, term),
+            Body::SnapshotRequest { point, offset } => {
+                self.on_snapshot_request(from, point, offset)
+            }
+            Body::SnapshotChunk(chunk) => self.on_snapshot_chunk(now, from, chunk),
         }
     }
 
@@ -163,6 +171,10 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
         let mut receipt = None;
         while let Some((_, done)) = self.writes.pop_front_if(|(sequence, _)| *sequence <= durable) {
             receipt = Some(done);
+        }
+        if let Some((_, point)) = self.reset.take_if(|(reset, _)| *reset <= durable) {
+            // The space of what was replaced.
+            self.compact(point);
         }
         if let Some(receipt) = receipt {
             self.raft.step(now, Input::Persisted(receipt));
@@ -227,6 +239,12 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
     #[must_use]
     pub fn applied(&self) -> EntryId {
         self.applied
+    }
+
+    /// The last entry of the newest snapshot here; zero if there is none.
+    #[must_use]
+    pub fn snapshot_point(&self) -> EntryId {
+        self.snapshots.point()
     }
 
     /// What can be seen of the core.

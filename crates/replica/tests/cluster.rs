@@ -7,11 +7,19 @@
 
 mod world;
 
+use quorate_replica::SnapshotPolicy;
 use world::{Kindness, World};
+
+/// A snapshot now and then, and hardly any log behind it.
+const OFTEN: SnapshotPolicy = SnapshotPolicy { log_bytes: 3000, trailing_bytes: 200 };
 
 /// Runs one seed: turmoil, then peace, then the final checks.
 fn run(seed: u64, kindness: Kindness) -> World {
-    let mut world = World::new(3, seed, kindness);
+    run_with(seed, kindness, SnapshotPolicy::default())
+}
+
+fn run_with(seed: u64, kindness: Kindness, policy: SnapshotPolicy) -> World {
+    let mut world = World::new(3, seed, kindness, policy);
     for _ in 0..1200 {
         world.step();
     }
@@ -55,8 +63,21 @@ fn what_waits_while_a_member_is_cut_off_is_answered_when_it_is_back() {
 }
 
 #[test]
+fn members_that_were_away_for_long_come_back_through_a_snapshot() {
+    let (mut taken, mut installed) = (0, 0);
+    for seed in 0..40 {
+        let kindness = Kindness { loss: 5, doubling: 5, crashes: 4, cuts: 6 };
+        let world = run_with(seed, kindness, OFTEN);
+        taken += world.taken;
+        installed += world.installed;
+    }
+    assert!(taken > 300 && installed > 30, "{taken} taken, {installed} installed");
+}
+
+#[test]
 fn the_same_seed_gives_the_same_run() {
     let hostile = Kindness { loss: 10, doubling: 10, crashes: 10, cuts: 3 };
-    assert_eq!(run(7, hostile).trace(), run(7, hostile).trace());
-    assert_ne!(run(7, hostile).trace(), run(8, hostile).trace());
+    let trace = |seed| run_with(seed, hostile, OFTEN).trace();
+    assert_eq!(trace(7), trace(7));
+    assert_ne!(trace(7), trace(8));
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use quorate_log::{BlockBuilder, Disk, EntryKind, Identity, Log, MemDisk, Options};
 use quorate_raft::{Config, HardState, Index, Instant, Membership, NodeId, Term};
-use quorate_replica::{Command, OpenError, Replica, Setup, StateMachine, WriteOut};
+use quorate_replica::{Command, OpenError, Replica, Setup, SnapshotPolicy, StateMachine, WriteOut};
 
 /// A machine that nothing is asked of.
 #[derive(Debug)]
@@ -48,6 +48,7 @@ fn setup() -> Setup {
             seed: 1,
         },
         log: options(),
+        snapshots: SnapshotPolicy::default(),
         bootstrap: Membership::of_voters([id]),
         origin: 1,
         proposals_max: 10,
@@ -87,5 +88,5 @@ fn a_log_without_its_beginning_is_refused() {
     let error = refused.expect_err("entries are missing");
     assert!(matches!(error, OpenError::Beginning { .. }), "{error}");
     let text = error.to_string();
-    assert!(text.contains("files of its beginning are missing"), "{text}");
+    assert!(text.contains("files are missing or damaged"), "{text}");
 }

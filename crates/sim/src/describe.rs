@@ -81,6 +81,17 @@ impl fmt::Display for Words<'_> {
                 write!(f, "t{} ProposalsRefused {{ through {through} }}", message.term)
             }
             Body::ProposalsUnwelcome => write!(f, "t{} ProposalsUnwelcome", message.term),
+            Body::SnapshotRequest { point, offset } => {
+                write!(f, "SnapshotRequest {{ of {point}, from {offset} }}")
+            }
+            Body::SnapshotChunk(chunk) => write!(
+                f,
+                "SnapshotChunk {{ of {}, {} bytes of {} from {} }}",
+                chunk.point,
+                chunk.bytes.len(),
+                chunk.file_bytes,
+                chunk.offset
+            ),
         }
     }
 }

@@ -205,6 +205,9 @@ fn mark_of(event: &CoreEvent) -> Option<Mark> {
             IgnoreReason::Role => Mark::IgnoredRole,
             IgnoreReason::NotAMember => return None,
         },
-        CoreEvent::BecameFollower { .. } | CoreEvent::PeerMisbehaved { .. } => return None,
+        CoreEvent::BecameFollower { .. }
+        | CoreEvent::SnapshotWanted { .. }
+        | CoreEvent::SnapshotInstalled { .. }
+        | CoreEvent::PeerMisbehaved { .. } => return None,
     })
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use quorate_log::{Identity, MemDisk, Options, SyncJob};
 use quorate_raft::{Config, Membership, NodeId, ReadTicket, Term};
-use quorate_replica::{Replica, Setup};
+use quorate_replica::{Replica, Setup, SnapshotPolicy};
 
 use crate::clock::Clock;
 use crate::machine::Machine;
@@ -171,6 +171,7 @@ pub(crate) fn setup(settings: &Settings, seed: u64, member: usize, life: u32) ->
             ahead_bytes: ahead,
             reserve_bytes: ahead / 4,
         },
+        snapshots: SnapshotPolicy { log_bytes: u64::MAX, trailing_bytes: 0 },
         bootstrap: Membership::of_voters((0..settings.members).map(self::id)),
         origin: mix(random),
         proposals_max: settings.proposals,

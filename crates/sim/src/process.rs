@@ -4,8 +4,8 @@
 
 use std::rc::Rc;
 
-use quorate_log::{Choices, Note, OpenError};
-use quorate_replica::Replica;
+use quorate_log::{Choices, Note as LogNote, OpenError};
+use quorate_replica::{Note, Replica};
 
 use crate::inflict::fail;
 use crate::machine::Machine;
@@ -55,7 +55,7 @@ impl World {
     }
 
     fn on_started(&mut self, member: usize, notes: &[Note]) {
-        if notes.iter().any(|note| matches!(note, Note::TornTail { .. })) {
+        if notes.iter().any(|note| matches!(note, Note::Log(LogNote::TornTail { .. }))) {
             self.marks.hit(Mark::TornTail);
         }
         let here = &self.members[member];

@@ -45,7 +45,17 @@ impl World {
             Err(fatal) => return self.on_fatal(member, &fatal.to_string()),
         };
         self.check(member, &effects.events);
-        let Effects { messages, job, replies, reads, events: _, more } = effects;
+        let Effects {
+            messages,
+            job,
+            snapshot_jobs: _,
+            unanswered: _,
+            replies,
+            reads,
+            events: _,
+            notes: _,
+            more,
+        } = effects;
         if let Some(job) = job {
             self.begin_job(member, job);
         }
@@ -176,7 +186,10 @@ impl World {
             }
             Body::ProposalsRefused { .. } => self.marks.hit(Mark::ForwardGap),
             Body::ProposalsUnwelcome => self.marks.hit(Mark::Unwelcome),
-            Body::Raft(_) | Body::Append(_) => {}
+            Body::Raft(_)
+            | Body::Append(_)
+            | Body::SnapshotRequest { .. }
+            | Body::SnapshotChunk(_) => {}
         }
     }
 

@@ -121,6 +121,10 @@ impl Checked for wire::AppendEntriesRequest {
             Some(append_entries_request::Body::TimeoutNow(is_so)) => {
                 sum.numbers([5, u64::from(*is_so)])
             }
+            Some(append_entries_request::Body::InstallSnapshot(told)) => {
+                let wire::InstallSnapshot { last_index, last_term } = told;
+                sum.numbers([6, *last_index, *last_term])
+            }
         };
         sum.0
     }
@@ -197,6 +201,10 @@ impl Checked for wire::ForwardRequest {
                 sum.numbers([3, *origin, *previous, *last, u64::from(*count)]).bytes(entries)
             }
             Some(forward_request::Body::ReadIndex(ticket)) => sum.numbers([4, *ticket]),
+            Some(forward_request::Body::Snapshot(request)) => {
+                let wire::SnapshotRequest { point_index, point_term, offset } = request;
+                sum.numbers([5, *point_index, *point_term, *offset])
+            }
         };
         sum.0
     }
@@ -214,6 +222,11 @@ impl Checked for wire::ForwardResponse {
                 sum.numbers([4, *ticket, *index])
             }
             Some(forward_response::Body::Unwelcome(is_so)) => sum.numbers([5, u64::from(*is_so)]),
+            Some(forward_response::Body::Snapshot(chunk)) => {
+                let wire::SnapshotChunk { point_index, point_term, file_bytes, offset, bytes } =
+                    chunk;
+                sum.numbers([6, *point_index, *point_term, *file_bytes, *offset]).bytes(bytes)
+            }
         };
         sum.0
     }

@@ -7,7 +7,7 @@ use quorate_proto::peer::{
     request_vote_response,
 };
 use quorate_raft::{EntryId, Index, Message, ReadTicket, Term, Verdict};
-use quorate_replica::{Append, Body, PeerMessage, Proposals};
+use quorate_replica::{Append, Body, PeerMessage, Proposals, SnapshotChunk};
 
 use crate::checksum::verify;
 use crate::{GROUP, Malformed, Route};
@@ -49,6 +49,10 @@ impl Incoming for wire::AppendEntriesRequest {
                 }))
             }
             append_entries_request::Body::TimeoutNow(_) => Ok(Body::Raft(Message::TimeoutNow)),
+            append_entries_request::Body::InstallSnapshot(told) => {
+                let last = entry_id(told.last_term, told.last_index);
+                Ok(Body::Raft(Message::InstallSnapshot { last }))
+            }
         });
         message(route, self.group, self.term, body)
     }
@@ -144,6 +148,10 @@ impl Incoming for wire::ForwardRequest {
                 forward_request::Body::ReadIndex(ticket) => {
                     Body::Raft(Message::ReadIndex { ticket: ReadTicket(ticket) })
                 }
+                forward_request::Body::Snapshot(request) => Body::SnapshotRequest {
+                    point: entry_id(request.point_term, request.point_index),
+                    offset: request.offset,
+                },
             })
         });
         message(route, self.group, self.term, body)
@@ -161,6 +169,12 @@ impl Incoming for wire::ForwardResponse {
                     index: Index::new(answer.index),
                 }),
                 forward_response::Body::Unwelcome(_) => Body::ProposalsUnwelcome,
+                forward_response::Body::Snapshot(chunk) => Body::SnapshotChunk(SnapshotChunk {
+                    point: entry_id(chunk.point_term, chunk.point_index),
+                    file_bytes: chunk.file_bytes,
+                    offset: chunk.offset,
+                    bytes: chunk.bytes,
+                }),
             })
         });
         message(route, self.group, self.term, body)

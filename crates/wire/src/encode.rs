@@ -82,6 +82,24 @@ fn encode_body(term: u64, body: Body) -> Outgoing {
             forward_reply(term, forward_response::Body::RefusedAfter(through))
         }
         Body::ProposalsUnwelcome => forward_reply(term, forward_response::Body::Unwelcome(true)),
+        Body::SnapshotRequest { point, offset } => forward_request(
+            term,
+            forward_request::Body::Snapshot(wire::SnapshotRequest {
+                point_index: point.index.value(),
+                point_term: point.term.value(),
+                offset,
+            }),
+        ),
+        Body::SnapshotChunk(chunk) => forward_reply(
+            term,
+            forward_response::Body::Snapshot(wire::SnapshotChunk {
+                point_index: chunk.point.index.value(),
+                point_term: chunk.point.term.value(),
+                file_bytes: chunk.file_bytes,
+                offset: chunk.offset,
+                bytes: chunk.bytes,
+            }),
+        ),
     }
 }
 
@@ -97,6 +115,13 @@ fn encode_raft(term: u64, message: Message) -> Outgoing {
                 refused: refused.value(),
                 hint_index: hint.index.value(),
                 hint_term: hint.term.value(),
+            }),
+        ),
+        Message::InstallSnapshot { last } => append_request(
+            term,
+            append_entries_request::Body::InstallSnapshot(wire::InstallSnapshot {
+                last_index: last.index.value(),
+                last_term: last.term.value(),
             }),
         ),
         Message::Heartbeat { commit, round } => append_request(

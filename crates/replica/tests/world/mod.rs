@@ -7,7 +7,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use quorate_log::{Choices, Identity, MemDisk, Options, SyncJob};
 use quorate_raft::{Config, Instant, Membership, NodeId, ReadTicket};
-use quorate_replica::{Body, Command, PeerMessage, Replica, Setup, StateMachine, Wants, WriteOut};
+use quorate_replica::{
+    Body, Command, Note, PeerMessage, Replica, Setup, SnapshotJob, SnapshotPolicy, StateMachine,
+    Wants, WriteOut,
+};
 
 const STEP: Duration = Duration::from_millis(2);
 
@@ -64,6 +67,8 @@ struct Member {
     replica: Option<Replica<MemDisk, Ledger>>,
     disk: MemDisk,
     job: Option<SyncJob<MemDisk>>,
+    /// What is done about its snapshots, beside.
+    snapshot_jobs: Vec<SnapshotJob<MemDisk>>,
     /// What its clients wait for, by sequence.
     waiting: BTreeMap<u64, u64>,
     /// How many commands had been answered when a read was asked for.
@@ -83,11 +88,14 @@ pub(crate) struct World {
     /// The order that the members have applied, as far as any has come.
     order: Vec<u64>,
     answered: BTreeSet<u64>,
+    pub(crate) taken: u64,
+    pub(crate) installed: u64,
+    policy: SnapshotPolicy,
     trace: u64,
 }
 
 impl World {
-    pub(crate) fn new(count: u64, seed: u64, kindness: Kindness) -> Self {
+    pub(crate) fn new(count: u64, seed: u64, kindness: Kindness, policy: SnapshotPolicy) -> Self {
         let mut world = Self {
             members: Vec::new(),
             messages: Vec::new(),
@@ -99,12 +107,22 @@ impl World {
             lives: 0,
             order: Vec::new(),
             answered: BTreeSet::new(),
+            taken: 0,
+            installed: 0,
+            policy,
             trace: 0,
         };
         for _ in 0..count {
             let disk = MemDisk::new();
-            let (waiting, reads) = (BTreeMap::new(), Vec::new());
-            world.members.push(Member { replica: None, disk, job: None, waiting, reads });
+            let (waiting, reads, snapshot_jobs) = (BTreeMap::new(), Vec::new(), Vec::new());
+            world.members.push(Member {
+                replica: None,
+                disk,
+                job: None,
+                snapshot_jobs,
+                waiting,
+                reads,
+            });
         }
         for at in 0..world.members.len() {
             world.start(at);
@@ -139,7 +157,8 @@ impl World {
                 inflight_bytes_max: 1024,
                 seed: self.random ^ self.lives,
             },
-            log: Options { segment_bytes: 4096, cache_bytes: 512, ..Options::default() },
+            log: Options { segment_bytes: 1024, cache_bytes: 512, ..Options::default() },
+            snapshots: self.policy,
             bootstrap: Membership { incoming: voters, ..Membership::default() },
             origin: 1000 + self.lives,
             proposals_max: 100,
@@ -157,6 +176,7 @@ impl World {
         let member = &mut self.members[at];
         member.replica = None;
         member.job = None;
+        member.snapshot_jobs.clear();
         member.disk = member.disk.crash(&mut choices);
         member.waiting.clear();
         member.reads.clear();
@@ -242,6 +262,10 @@ impl World {
                 let synced = job.run().expect("this disk does not fail");
                 replica.synced(now, synced);
             }
+            let done = if slow { 0 } else { member.snapshot_jobs.len() };
+            for job in member.snapshot_jobs.drain(..done) {
+                replica.snapshot_done(now, job.run());
+            }
             if replica.deadline() <= now {
                 replica.timeout(now);
             }
@@ -299,6 +323,14 @@ impl World {
                     messages.push(message);
                 }
             }
+            for note in &effects.notes {
+                assert!(!note.is_warning(), "nothing goes wrong with these disks: {note}");
+                self.taken += u64::from(matches!(note, Note::Taken { .. }));
+                self.installed += u64::from(matches!(note, Note::Installed { .. }));
+            }
+            member.snapshot_jobs.extend(effects.snapshot_jobs);
+            let long = member.snapshot_jobs.iter().filter(|job| job.is_long()).count();
+            assert!(long <= 1 && member.snapshot_jobs.len() - long <= 1, "one of each at a time");
             if let Some(job) = effects.job {
                 assert!(member.job.is_none(), "one job at a time");
                 member.job = Some(job);
@@ -311,6 +343,10 @@ impl World {
                 let value = member.waiting.remove(&sequence).expect("an answer comes once");
                 assert_eq!(ledger[place], value, "the answer is to the command that was proposed");
                 self.answered.insert(value);
+            }
+            if let Some(through) = effects.unanswered {
+                // Applied or not, nobody can say: it only must not happen twice.
+                member.waiting = member.waiting.split_off(&(through + 1));
             }
             if let Some(ticket) = effects.reads {
                 for (_, answered) in member.reads.extract_if(.., |(waiting, _)| *waiting <= ticket)

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use quorate_log::{Block, BlockBuilder, EntryKind};
 use quorate_raft::{EntryId, Index, Message, NodeId, ReadTicket, Term, Verdict};
-use quorate_replica::{Append, Body, PeerMessage, Proposals};
+use quorate_replica::{Append, Body, PeerMessage, Proposals, SnapshotChunk};
 use quorate_wire::Route;
 
 /// SplitMix64, as in the core.
@@ -87,7 +87,7 @@ impl Random {
 }
 
 /// How many kinds there are.
-pub(crate) const KINDS: usize = 16;
+pub(crate) const KINDS: usize = 19;
 
 /// The kind of a message, counted from 0: one that is new has no number until it has a sample too.
 pub(crate) fn kind(message: &PeerMessage) -> Option<usize> {
@@ -110,7 +110,10 @@ pub(crate) fn kind(message: &PeerMessage) -> Option<usize> {
             Message::ReadIndexReply { .. } => Some(13),
             Message::HigherTerm => Some(14),
             Message::TimeoutNow => Some(15),
+            Message::InstallSnapshot { .. } => Some(16),
         },
+        Body::SnapshotRequest { .. } => Some(17),
+        Body::SnapshotChunk(_) => Some(18),
     }
 }
 
@@ -152,6 +155,17 @@ pub(crate) fn sample(kind: usize, random: &mut Random, body_bytes_max: usize) ->
         }
         14 => Body::Raft(Message::HigherTerm),
         15 => Body::Raft(Message::TimeoutNow),
+        16 => Body::Raft(Message::InstallSnapshot { last: random.entry() }),
+        17 => Body::SnapshotRequest { point: random.entry(), offset: random.number() },
+        18 => {
+            let length = random.below(body_bytes_max + 1);
+            Body::SnapshotChunk(SnapshotChunk {
+                point: random.entry(),
+                file_bytes: random.number(),
+                offset: random.number(),
+                bytes: (0..length).map(|_| random.byte()).collect(),
+            })
+        }
         _ => panic!("there is no kind {kind}"),
     };
     let (from, to) = (NodeId::new(random.number()), NodeId::new(random.number()));
