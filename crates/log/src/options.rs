@@ -28,7 +28,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            segment_bytes: 64 << 20,
+            segment_bytes: 32 << 20,
             cache_bytes: 32 << 20,
             ahead_bytes: 2 << 20,
             reserve_bytes: 512 << 10,

@@ -3,7 +3,8 @@
 //! A peer is *probed* until the place is found where its log agrees with the leader's: one append
 //! at a time. From then on it *replicates*: appends follow each other without waiting, within a
 //! window of appends and of bytes, on the assumption that they arrive. A refusal or a silence ends
-//! the assumption. A peer that lacks what is no longer in the log gets none until it has a snapshot.
+//! the assumption. A peer that lacks what is no longer in the log gets none until it has a
+//! snapshot.
 //!
 //! Invariant: `matched < next <= last index + 1`, and `matched` never falls within a term.
 

@@ -260,7 +260,8 @@ fn kind_of(message: &Message) -> &'static str {
     }
 }
 
-/// `accepted 5`, `rejected 5 3@2`, `install-snapshot 5@2`, `heartbeat 5 1`, `heartbeat-reply 1`, `pre-vote 5@2`,
+/// `accepted 5`, `rejected 5 3@2`, `install-snapshot 5@2`, `heartbeat 5 1`, `heartbeat-reply 1`,
+/// `pre-vote 5@2`,
 /// `pre-vote-granted 3`, `vote 5@2`, `vote-by-transfer 5@2`, `vote-granted`, `timeout-now`,
 /// `higher-term`, `append 3@1 2x2,1x3 commit 4` (after 3@1, two entries of term 2 and one of term
 /// 3).
