@@ -108,8 +108,8 @@ impl Options {
     }
 }
 
-/// Runs a state machine under all faults of the simulator, and judges it. Returns what the runs came
-/// to.
+/// Runs a state machine under all faults of the simulator, and judges it. Returns what the runs
+/// came to.
 ///
 /// Of the cluster, all that the simulator always looks at is looked at: the five properties of
 /// Raft, durability, liveness after the faults. Of the machine, whatever it is:

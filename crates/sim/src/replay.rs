@@ -1,6 +1,6 @@
 //! One machine, alone, does again what the cluster agreed on, and must come to the same.
 //!
-//! A state machine is deterministic, so the committed commands, applied in order to a fresh machine,
+//! A state machine is deterministic, so the committed commands, applied in order to a fresh one,
 //! say what every reply and every state has to be. Here they are applied otherwise than at the
 //! members: in batches of random sizes, each with a reply, and now and then the machine is taken
 //! through a snapshot of itself. What differs then is a reply that a client should not have got, or

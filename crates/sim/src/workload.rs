@@ -1,7 +1,7 @@
 //! What a user brings to have their own state machine run in the simulated world.
 //!
-//! A [`Workload`] says how the machine is made, what clients ask for, and how a question is answered
-//! from the machine. Everything else is there: members, faults, and the checkers, which know
+//! A [`Workload`] says how the machine is made, what clients ask for, and how it answers questions.
+//! Everything else is there: members, faults, and the checkers, which know
 //! nothing of the machine but that it is deterministic. That is enough to judge it: see
 //! [`check`](crate::check).
 
@@ -18,7 +18,7 @@ use crate::schedule::Settings;
 ///
 /// Each run has a clone of its own, so what [`Self::next`] and [`Self::told`] remember is of that
 /// run. They must depend on nothing but what they are given: no clock, no hash order, no randomness
-/// but [`Turn::random`]. Else a seed means another run each time, and a failure does not come again.
+/// but [`Turn::random`]. Else a seed means another run each time, and no failure comes again.
 pub trait Workload: Clone + Debug + Sync {
     /// The state machine, exactly as it is in production.
     type Machine: StateMachine<Reply: Clone + Debug + PartialEq>;

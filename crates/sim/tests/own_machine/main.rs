@@ -59,7 +59,7 @@ fn a_reply_that_depends_on_the_batch_is_found() {
     assert!(complaint.contains("linearizability"), "{complaint}");
 }
 
-/// What waits for a lock is kept in a hash map, whose order is another one in each process.
+/// Those who wait for a lock are kept in the order of their hashes, another one at each member.
 #[test]
 fn a_hash_order_that_decides_is_found() {
     let workload = locks::Locking { bug: locks::Bug::HashOrder };
@@ -76,7 +76,6 @@ fn a_rule_that_only_the_user_knows_is_checked() {
     assert!(complaint.contains("holds lock"), "{complaint}");
 }
 
-/// Whoever looks at the bytes of a wrong command must not die of it.
 #[test]
 fn an_assertion_of_the_machine_is_a_failure_with_its_place() {
     let workload = counter::Counting { bug: counter::Bug::Panics };
