@@ -3,7 +3,7 @@
 //! A [`Workload`] says how the machine is made, what clients ask for, and how it answers questions.
 //! Everything else is there: members, faults, and the checkers, which know
 //! nothing of the machine but that it is deterministic. That is enough to judge it: see
-//! [`check`](crate::check).
+//! [`check`](crate::check()).
 
 use std::fmt::Debug;
 
@@ -14,7 +14,7 @@ use crate::marks::Mark;
 use crate::random::Random;
 use crate::schedule::Settings;
 
-/// A state machine, and what its clients do with it. See [`check`](crate::check) for an example.
+/// A state machine, and what its clients do with it. See [`check`](crate::check()) for an example.
 ///
 /// Each run has a clone of its own, so what [`Self::next`] and [`Self::told`] remember is of that
 /// run. They must depend on nothing but what they are given: no clock, no hash order, no randomness
@@ -47,7 +47,7 @@ pub trait Workload: Clone + Debug + Sync {
 
     /// Judges what clients were told in a run, by rules that only this workload knows: that no
     /// lock had two holders, that no money was lost. All that any deterministic machine must keep
-    /// to was checked before (see [`check`](crate::check)).
+    /// to was checked before (see [`check`](crate::check())).
     ///
     /// # Errors
     /// What is wrong, in one line. The run fails with it.
