@@ -8,6 +8,7 @@ use crate::marks::Mark;
 use crate::member::Crash;
 use crate::queue::Time;
 use crate::random::Random;
+use crate::workload::Workload;
 use crate::world::World;
 
 /// The faults that wait.
@@ -21,7 +22,7 @@ pub(crate) struct Ambush {
     pub(crate) cut: Vec<(usize, usize)>,
 }
 
-impl World {
+impl<W: Workload> World<W> {
     /// The leader of the highest term.
     pub(crate) fn leader(&self) -> Option<usize> {
         let leaders = (0..self.members.len()).filter(|member| self.members[*member].is_leader());

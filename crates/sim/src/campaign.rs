@@ -15,8 +15,10 @@ use crate::marks::Marks;
 use crate::profile::Profile;
 use crate::queue::Time;
 use crate::random::mix;
-use crate::run::{Failure, Outcome, run_traced};
+use crate::run::{Failure, Outcome, run_workload};
 use crate::schedule::Schedule;
+use crate::store_workload::StoreWorkload;
+use crate::workload::Workload;
 
 /// After how many events a hash is kept of each of two runs that must be the same.
 const COMPARED_EVERY: u64 = 256;
@@ -86,15 +88,24 @@ pub struct Summary {
 }
 
 impl Campaign {
-    /// Runs it. `each` hears of every seed when it is done, on this thread, and may end the
-    /// campaign; runs under way are still finished then.
+    /// Runs it with the store. `each` hears of every seed when it is done, on this thread, and may
+    /// end the campaign; runs under way are still finished then.
     pub fn run(&self, each: &mut dyn FnMut(&Finished) -> ControlFlow<()>) -> Summary {
+        self.run_workload(&StoreWorkload::default(), each)
+    }
+
+    /// Runs it with any workload.
+    pub fn run_workload<W: Workload>(
+        &self,
+        workload: &W,
+        each: &mut dyn FnMut(&Finished) -> ControlFlow<()>,
+    ) -> Summary {
         let course = Course { next: AtomicU64::new(0), is_over: AtomicBool::new(false) };
         thread::scope(|scope| {
             let (sender, receiver) = sync_channel(self.jobs.get());
             for _ in 0..self.jobs.get() {
                 let sender = sender.clone();
-                scope.spawn(|| self.work(&course, sender));
+                scope.spawn(|| self.work(workload, &course, sender));
             }
             drop(sender);
             self.gather(&course, &receiver, each)
@@ -102,10 +113,10 @@ impl Campaign {
     }
 
     /// A worker: one seed after the other.
-    fn work(&self, course: &Course, sender: SyncSender<Finished>) {
+    fn work<W: Workload>(&self, workload: &W, course: &Course, sender: SyncSender<Finished>) {
         while !course.is_over.load(Ordering::Relaxed) {
             let number = course.next.fetch_add(1, Ordering::Relaxed);
-            if number >= self.seeds || sender.send(self.run_seed(number)).is_err() {
+            if number >= self.seeds || sender.send(self.run_seed(workload, number)).is_err() {
                 return;
             }
         }
@@ -129,13 +140,13 @@ impl Campaign {
         summary
     }
 
-    fn run_seed(&self, number: u64) -> Finished {
+    fn run_seed<W: Workload>(&self, workload: &W, number: u64) -> Finished {
         let seed = self.first.wrapping_add(number);
         let schedule = Schedule::draw(&self.profile, seed, self.duration);
         let every = if self.twice { COMPARED_EVERY } else { 0 };
-        let outcome = run_traced(&schedule, None, every);
-        let difference =
-            if self.twice { outcome.compare(&run_traced(&schedule, None, every)) } else { None };
+        let run = || run_workload(workload, &schedule, None, every);
+        let outcome = run();
+        let difference = if self.twice { outcome.compare(&run()) } else { None };
         let trouble = difference.or_else(|| outcome.failure.clone().map(Trouble::Failed));
         Finished { seed, trouble, outcome }
     }
@@ -182,6 +193,7 @@ impl Summary {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::run::run_traced;
     use crate::violation::Checker;
 
     fn campaign(jobs: usize) -> Campaign {

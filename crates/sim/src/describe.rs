@@ -4,18 +4,19 @@ use std::fmt;
 
 use quorate_log::MemDisk;
 use quorate_raft::RoleName;
-use quorate_replica::{Body, PeerMessage, Replica};
+use quorate_replica::{Body, PeerMessage, Replica, StateMachine};
 
 use crate::machine::Machine;
+use crate::workload::Workload;
 use crate::world::{Event, World};
 
 /// An event, in a few words.
-pub(crate) struct Brief<'a> {
+pub(crate) struct Brief<'a, W: Workload> {
     pub(crate) event: &'a Event,
-    pub(crate) world: &'a World,
+    pub(crate) world: &'a World<W>,
 }
 
-impl fmt::Display for Brief<'_> {
+impl<W: Workload> fmt::Display for Brief<'_, W> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.event {
             Event::Arrive { message, connection } => {
@@ -37,9 +38,11 @@ impl fmt::Display for Brief<'_> {
                 let request = self.world.clients.request_of(*operation);
                 write!(f, "operation {operation} asks {request:?}")
             }
-            Event::Answer { operation, response } => {
+            Event::Answer { operation } => {
                 let late = if self.world.clients.is_open(*operation) { "" } else { " too late" };
-                write!(f, "operation {operation} answered{late} {response:?}")
+                write!(f, "operation {operation} answered{late}")?;
+                let response = self.world.clients.response_of(*operation);
+                response.map_or(Ok(()), |response| write!(f, " {response:?}"))
             }
             Event::Refuse { operation } => write!(f, "operation {operation} refused"),
             Event::GiveUp { operation } => {
@@ -97,24 +100,24 @@ impl fmt::Display for Words<'_> {
 }
 
 /// What a member is after an event.
-pub(crate) struct State<'a> {
-    pub(crate) replica: &'a Replica<MemDisk, Machine>,
+pub(crate) struct State<'a, M: StateMachine> {
+    pub(crate) replica: &'a Replica<MemDisk, Machine<M>>,
 }
 
-impl fmt::Display for State<'_> {
+impl<M: StateMachine> fmt::Display for State<'_, M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let raft = self.replica.raft();
         let status = raft.status();
         write!(
             f,
-            "{:?} t{} last {} durable {} commit {} applied {} revision {}",
+            "{:?} t{} last {} durable {} commit {} applied {} state {:016x}",
             status.role,
             status.term,
             status.last,
             status.durable,
             status.commit,
             self.replica.applied().index,
-            self.replica.machine().revision()
+            self.replica.machine().digest()
         )
     }
 }

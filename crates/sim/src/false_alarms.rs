@@ -6,6 +6,7 @@ use crate::kind::Kind;
 use crate::marks::Mark;
 use crate::profile::Profile;
 use crate::schedule::Schedule;
+use crate::store_workload::StoreWorkload;
 use crate::world::World;
 
 const SECOND: u64 = 1_000_000;
@@ -17,7 +18,7 @@ const SETTLED: u64 = 5 * SECOND;
 const DURATION: u64 = 60 * SECOND;
 
 /// The terms of all members.
-fn terms(world: &World) -> Vec<u64> {
+fn terms(world: &World<StoreWorkload>) -> Vec<u64> {
     let replicas = world.members.iter().filter_map(|member| member.replica.as_ref());
     replicas.map(|replica| replica.raft().term().value()).collect()
 }
@@ -27,7 +28,7 @@ fn a_connection_that_breaks_without_a_death_costs_a_pre_vote_and_no_term() {
     let mut asked = 0;
     for seed in 1..=5 {
         let schedule = Schedule::draw(&Profile::Only(Kind::Reset), seed, Some(DURATION));
-        let mut world = World::new(schedule, None, 0);
+        let mut world = World::new(StoreWorkload::default(), schedule, None, 0);
         world.run_until(SETTLED);
         let (leader, before) = (world.leader(), terms(&world));
         assert!(leader.is_some(), "seed {seed}: nobody leads");

@@ -8,12 +8,15 @@
 //! same state within a minute.
 
 use quorate_raft::NodeId;
+use quorate_replica::StateMachine;
 
-use crate::history::{Outcome, Response, Verdict, by_revision, prefix, search};
 use crate::marks::Mark;
 use crate::member::Fitness;
 use crate::queue::Time;
+use crate::real_time;
+use crate::replay::Replay;
 use crate::violation::{Checker, demand, violated};
+use crate::workload::{History, Operation, Outcome, Request, Workload};
 use crate::world::{Event, World};
 
 /// How long the quorum has to come to the same state.
@@ -25,12 +28,6 @@ const ELECTION_TIMEOUTS_MAX: Time = 10;
 /// Writes that must be served before the clients are told to stop.
 const WRITES_MIN: u64 = 3;
 
-/// The operations at the beginning of a history that the classic search looks at.
-const SEARCHED: usize = 40;
-
-/// What the search may cost.
-const SEARCH_STEPS: u64 = 20_000;
-
 /// The healing, once it has begun.
 #[derive(Debug)]
 pub(crate) struct Healing {
@@ -40,7 +37,7 @@ pub(crate) struct Healing {
     led: Option<(Time, u64)>,
 }
 
-impl World {
+impl<W: Workload> World<W> {
     /// The faults are over for a random quorum.
     pub(crate) fn heal(&mut self) {
         let members = self.choose_quorum();
@@ -149,7 +146,7 @@ impl World {
     pub(crate) fn check_healing(&mut self) {
         let Some(Healing { members, since, led }) = self.healing.take() else { return };
         let led = led.or_else(|| {
-            self.agreed_leader(&members).map(|_| (self.now, self.clients.writes_answered))
+            self.agreed_leader(&members).map(|_| (self.now, self.clients.commands_answered))
         });
         let elapsed = self.now - since;
         let longest = self.schedule.settings.election_timeout * 2;
@@ -162,7 +159,7 @@ impl World {
             elapsed / 1000 % 1000,
             names(&members)
         );
-        let writes = led.map_or(0, |(_, before)| self.clients.writes_answered - before);
+        let writes = led.map_or(0, |(_, before)| self.clients.commands_answered - before);
         let has_clients = self.clients.count() > 0;
         if led.is_some() && (writes >= WRITES_MIN || !has_clients) {
             self.is_closing = true;
@@ -191,7 +188,7 @@ impl World {
         let mut states = members.iter().map(|member| {
             let replica = self.members[*member].replica.as_ref()?;
             let (last, applied) = (replica.raft().last(), replica.applied());
-            (last == applied).then(|| (last, replica.machine().store().state_hash()))
+            (last == applied).then(|| (last, replica.machine().digest()))
         });
         let Some(Some(first)) = states.next() else { return false };
         states.all(|state| state == Some(first))
@@ -221,32 +218,22 @@ impl World {
             self.check_disk(*member);
         }
         self.check_acknowledged(&members);
-        let canon = self.canon.borrow();
-        self.clients.decide(|operation| canon.effect_of(operation));
-        for operation in self.clients.history() {
-            if let Outcome::Unknown { effect } = operation.outcome {
-                let mark = if effect.is_some() { Mark::UnknownDone } else { Mark::UnknownNotDone };
-                self.marks.hit(mark);
-            }
+        let steps: Vec<_> = self.canon.borrow().applied().collect();
+        let mut operations = self.clients.take_history();
+        let workload = self.clients.workload();
+        Replay::new(workload, &mut operations, &steps, self.schedule.seed).run();
+        real_time::check(&operations);
+        for mark in operations.iter().filter_map(unknown) {
+            self.marks.hit(mark);
         }
-        if let Err(anomaly) = by_revision(self.clients.history()) {
-            violated(Checker::Linearizability, anomaly.what);
+        let number = |operation| usize::try_from(operation).expect("operations are few");
+        let applied = steps.iter().map(|(_, applied)| number(applied.operation)).collect();
+        if let Err(what) = workload.check(History { operations, applied }) {
+            violated(Checker::Workload, what);
         }
-        self.compare_checkers();
     }
 
-    /// The beginning of the history goes to the classic search as well, which believes no revision:
-    /// both must find it linear.
-    fn compare_checkers(&self) {
-        let beginning = prefix(self.clients.history(), SEARCHED);
-        demand!(
-            search(&beginning, SEARCH_STEPS) != Verdict::NotLinearizable,
-            Linearizability,
-            "the search finds no order for the first {SEARCHED} operations"
-        );
-    }
-
-    /// No acknowledged write is lost: each has its place in the log that the quorum has applied.
+    /// No acknowledged command is lost: each has its place in the log that the quorum has applied.
     fn check_acknowledged(&self, members: &[usize]) {
         let applied = members.iter().filter_map(|member| self.members[*member].replica.as_ref());
         let Some(applied) = applied.map(|replica| replica.applied().index.value()).min() else {
@@ -254,19 +241,28 @@ impl World {
         };
         let canon = self.canon.borrow();
         for (number, operation) in self.clients.history().iter().enumerate() {
-            let Outcome::Returned { response, .. } = &operation.outcome else { continue };
-            if matches!(response, Response::Range { .. }) {
+            let (Request::Command(_), Outcome::Returned { .. }) =
+                (&operation.request, &operation.outcome)
+            else {
                 continue;
-            }
-            let is_read = matches!(operation.request, crate::history::Request::Range { .. });
+            };
             let place = canon.place_of(number);
             demand!(
-                is_read || place.is_some_and(|place| place <= applied),
+                place.is_some_and(|place| place <= applied),
                 Durability,
                 "operation {number} was answered, but the quorum has applied up to {applied}, and \
-                 it is at {place:?}: an acknowledged write is lost"
+                 it is at {place:?}: an acknowledged command is lost"
             );
         }
+    }
+}
+
+/// The mark of a command whose client does not know what became of it.
+fn unknown<W: Workload>(operation: &Operation<W>) -> Option<Mark> {
+    match (&operation.request, &operation.outcome) {
+        (Request::Command(_), Outcome::Unknown { reply: Some(_) }) => Some(Mark::UnknownDone),
+        (Request::Command(_), Outcome::Unknown { reply: None }) => Some(Mark::UnknownNotDone),
+        (Request::Command(_) | Request::Query(_) | Request::LocalQuery(_), _) => None,
     }
 }
 

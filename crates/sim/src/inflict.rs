@@ -10,12 +10,13 @@ use crate::network::place;
 use crate::queue::Time;
 use crate::random::Random;
 use crate::watch::Seen;
+use crate::workload::Workload;
 use crate::world::{Event, World};
 
 /// More than a day: no drift explains it.
 const DAY: u64 = 24 * 3600 * 1_000_000;
 
-impl World {
+impl<W: Workload> World<W> {
     /// A fault of the schedule happens.
     pub(crate) fn inflict(&mut self, number: usize) {
         if self.healing.is_some() {

@@ -9,12 +9,13 @@ use quorate_raft::{
 use crate::marks::Mark;
 use crate::member::{Fitness, setup};
 use crate::violation::{Checker, demand, violated};
+use crate::workload::Workload;
 use crate::world::{Event, LOOK_INTERVAL, World};
 
 /// Entries by which a member is far behind.
 const FAR_BEHIND: u64 = 300;
 
-impl World {
+impl<W: Workload> World<W> {
     /// The checkers that look at every event, and the marks that its reasons tell.
     pub(crate) fn check(&mut self, member: usize, events: &[CoreEvent]) {
         for event in events {

@@ -1,8 +1,8 @@
-//! The state machine under test: the store, and beside it the one order in which all members must
-//! apply.
+//! The state machine under test in its wrapping, and the one order in which all members must apply.
 //!
-//! A command is the number of the client's operation, in 8 bytes, then the store's command. So each
-//! command is another one, and one that is applied twice is noticed, whatever it does.
+//! A command in the log is the number of the client's operation, in 8 bytes, then the command of
+//! the workload. So each command is another one, and one that is applied twice is noticed, whatever
+//! it does. The machine within sees what it would see without the number.
 
 use std::cell::RefCell;
 use std::io::{self, Read};
@@ -10,7 +10,6 @@ use std::rc::Rc;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use quorate_replica::{Command, StateMachine, Wants, WriteOut};
-use quorate_store::Store;
 
 use crate::violation::demand;
 
@@ -20,19 +19,14 @@ pub(crate) struct Canon {
     applied: Vec<Option<Applied>>,
     /// For each operation: where it was applied; 0 if nowhere.
     places: Vec<u64>,
-    /// The highest index that was applied by anyone.
-    last: u64,
 }
 
 /// What a command came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Applied {
-    operation: u64,
-    /// The state after it.
-    hash: u64,
-    revision: i64,
-    /// Whether it made the revision.
-    is_change: bool,
+pub(crate) struct Applied {
+    pub(crate) operation: u64,
+    /// The digest of the state after it.
+    pub(crate) digest: u64,
 }
 
 impl Canon {
@@ -42,20 +36,16 @@ impl Canon {
         if self.applied.len() <= place {
             self.applied.resize(place + 1, None);
         }
-        self.last = self.last.max(index);
         match &self.applied[place] {
             Some(known) => demand!(
                 *known == applied,
                 StateMachineSafety,
-                "member {member} applied operation {} at {index} and came to state {:016x} and \
-                 revision {}; another member applied operation {} and came to state {:016x} and \
-                 revision {}",
+                "member {member} applied operation {} at {index} and came to the state of digest \
+                 {:016x}; another member applied operation {} and came to {:016x}",
                 applied.operation,
-                applied.hash,
-                applied.revision,
+                applied.digest,
                 known.operation,
-                known.hash,
-                known.revision
+                known.digest
             ),
             None => {
                 self.applied[place] = Some(applied);
@@ -83,98 +73,83 @@ impl Canon {
         self.places.get(operation).copied().filter(|place| *place > 0)
     }
 
-    /// The revision that an operation made, if it made one.
-    pub(crate) fn effect_of(&self, operation: usize) -> Option<i64> {
-        let place = usize::try_from(self.place_of(operation)?).ok()?;
-        let applied = self.applied.get(place).copied().flatten()?;
-        applied.is_change.then_some(applied.revision)
+    /// All that was applied, with its index, in order.
+    pub(crate) fn applied(&self) -> impl Iterator<Item = (u64, Applied)> {
+        let applied = (0..).zip(&self.applied);
+        applied.filter_map(|(index, applied)| applied.map(|applied| (index, applied)))
     }
 }
 
-/// The store of one life of a member.
+/// The machine of one life of a member.
 #[derive(Debug)]
-pub(crate) struct Machine {
+pub(crate) struct Machine<M: StateMachine> {
     member: usize,
-    store: Store,
-    revision: i64,
+    inner: M,
     canon: Rc<RefCell<Canon>>,
+    /// The replies to one command. Reused from command to command.
+    replies: Vec<M::Reply>,
 }
 
 /// The answer to an operation.
 #[derive(Debug)]
-pub(crate) struct Reply {
+pub(crate) struct Numbered<R> {
     pub(crate) operation: u64,
-    pub(crate) reply: quorate_store::Reply,
+    pub(crate) reply: R,
 }
 
-impl Machine {
-    pub(crate) fn new(member: usize, canon: Rc<RefCell<Canon>>) -> Self {
-        let store = Store::new();
-        Self { member, revision: store.status().revision, store, canon }
+impl<M: StateMachine> Machine<M> {
+    pub(crate) fn new(member: usize, inner: M, canon: Rc<RefCell<Canon>>) -> Self {
+        Self { member, inner, canon, replies: Vec::new() }
     }
 
-    pub(crate) fn store(&self) -> &Store {
-        &self.store
-    }
-
-    /// The store's revision.
-    pub(crate) fn revision(&self) -> i64 {
-        self.revision
+    /// The machine of the workload.
+    pub(crate) fn inner(&self) -> &M {
+        &self.inner
     }
 }
 
 /// The bytes of an operation for the log.
-pub(crate) fn command(operation: u64, command: &quorate_store::Command) -> Bytes {
-    let body = command.encode();
+pub(crate) fn command(operation: u64, body: &Bytes) -> Bytes {
     let mut bytes = BytesMut::with_capacity(8 + body.len());
     bytes.put_u64_le(operation);
-    bytes.put(body);
+    bytes.extend_from_slice(body);
     bytes.freeze()
 }
 
-impl StateMachine for Machine {
-    type Reply = Reply;
+impl<M: StateMachine> StateMachine for Machine<M> {
+    type Reply = Numbered<M::Reply>;
 
-    fn apply(&mut self, commands: &[Command], replies: &mut Vec<Reply>) {
-        let mut canon = self.canon.borrow_mut();
+    fn apply(&mut self, commands: &[Command], replies: &mut Vec<Self::Reply>) {
         for command in commands {
             let number = command.body.first_chunk::<8>().copied();
             let operation = u64::from_le_bytes(number.unwrap_or_default());
             let body = command.body.slice(8.min(command.body.len())..);
-            let wants = match command.wants {
-                Wants::Reply => quorate_store::Wants::Reply,
-                Wants::Nothing => quorate_store::Wants::Nothing,
-            };
-            let reply = self.store.apply(&body, wants);
-            let revision = self.store.status().revision;
+            let (index, wants) = (command.index, command.wants);
+            self.inner.apply(&[Command { index, body, wants }], &mut self.replies);
+            let wanted = usize::from(wants == Wants::Reply);
             demand!(
-                self.revision <= revision,
-                Monotonicity,
-                "the revision of member {} fell from {} to {revision}",
+                self.replies.len() == wanted,
+                AtMostOnce,
+                "the machine of member {} gave {} replies to operation {operation}, of which it \
+                 was to give {wanted}",
                 self.member,
-                self.revision
+                self.replies.len()
             );
-            let is_change = self.revision < revision;
-            self.revision = revision;
-            let hash = self.store.state_hash();
-            let applied = Applied { operation, hash, revision, is_change };
-            canon.apply(self.member, command.index.value(), applied);
-            replies.extend(reply.map(|reply| Reply { operation, reply }));
+            let applied = Applied { operation, digest: self.inner.digest() };
+            self.canon.borrow_mut().apply(self.member, index.value(), applied);
+            replies.extend(self.replies.drain(..).map(|reply| Numbered { operation, reply }));
         }
     }
 
     fn snapshot(&self) -> WriteOut {
-        let store = self.store.snapshot();
-        Box::new(move |out| store.write_to(out))
+        self.inner.snapshot()
     }
 
     fn restore(&mut self, from: &mut dyn Read) -> io::Result<()> {
-        self.store.restore(from).map_err(io::Error::from)?;
-        self.revision = self.store.status().revision;
-        Ok(())
+        self.inner.restore(from)
     }
 
     fn digest(&self) -> u64 {
-        self.store.state_hash()
+        self.inner.digest()
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use quorate_log::{Identity, MemDisk, Options, SyncJob};
 use quorate_raft::{Config, Membership, NodeId, ReadTicket, Term};
-use quorate_replica::{Replica, Setup, SnapshotPolicy};
+use quorate_replica::{Replica, Setup, SnapshotPolicy, StateMachine};
 
 use crate::clock::Clock;
 use crate::machine::Machine;
@@ -14,10 +14,9 @@ use crate::schedule::Settings;
 use crate::watch::Durable;
 
 /// A process, and what outlives it.
-#[derive(Debug)]
-pub(crate) struct Member {
+pub(crate) struct Member<M: StateMachine> {
     /// The process, while it runs.
-    pub(crate) replica: Option<Replica<MemDisk, Machine>>,
+    pub(crate) replica: Option<Replica<MemDisk, Machine<M>>>,
     /// Counts the processes.
     pub(crate) life: u32,
     pub(crate) disk: MemDisk,
@@ -90,7 +89,7 @@ pub(crate) struct Crash {
     pub(crate) salt: u32,
 }
 
-impl Member {
+impl<M: StateMachine> Member<M> {
     pub(crate) fn new() -> Self {
         Self {
             replica: None,

@@ -15,6 +15,7 @@ use crate::queue::Time;
 use crate::random::{Random, mix};
 use crate::violation::demand;
 use crate::watch::{Durable, Watch};
+use crate::workload::Workload;
 use crate::world::{Event, World};
 
 /// After how long a job tries again on a full disk, and a process that could not start.
@@ -23,7 +24,7 @@ pub(crate) const RETRY: Time = 200_000;
 /// After how long a process that died of its disk is started again.
 pub(crate) const RESTART: Time = 500_000;
 
-impl World {
+impl<W: Workload> World<W> {
     /// A process starts, if the member can have one.
     pub(crate) fn start(&mut self, member: usize, life: u32) {
         let (now, local) = (self.now, self.local(member));
@@ -38,7 +39,8 @@ impl World {
         }
         here.life += 1;
         let setup = setup(&self.schedule.settings, self.schedule.seed, member, here.life);
-        let machine = Machine::new(member + 1, Rc::clone(&self.canon));
+        let machine =
+            Machine::new(member + 1, self.clients.workload().machine(), Rc::clone(&self.canon));
         here.disk.limit_space(here.space);
         here.is_fresh = true;
         if let Some(salt) = here.fails_next.take() {

@@ -5,7 +5,7 @@
 
 /// A stream of numbers.
 #[derive(Clone, Debug)]
-pub(crate) struct Random(u64);
+pub struct Random(u64);
 
 /// One in a million, the unit of chances.
 pub(crate) const MILLION: u32 = 1_000_000;
@@ -22,25 +22,28 @@ impl Random {
         mix(self.0)
     }
 
-    /// A number below `bound`, which is not 0.
-    pub(crate) fn below(&mut self, bound: u64) -> u64 {
+    /// A number below `bound`; 0 if that is 0.
+    pub fn below(&mut self, bound: u64) -> u64 {
         let (_, high) = self.next().carrying_mul(bound, 0);
         high
     }
 
     /// A number from `first` to `last`, both included.
-    pub(crate) fn between(&mut self, first: u64, last: u64) -> u64 {
+    pub fn between(&mut self, first: u64, last: u64) -> u64 {
         first + self.below(last - first + 1)
     }
 
-    /// A place in something of `length` places, which is not 0.
-    pub(crate) fn place(&mut self, length: usize) -> usize {
+    /// A place in something of `length` places; 0 if it has none.
+    ///
+    /// # Panics
+    /// Never: it is below a length.
+    pub fn place(&mut self, length: usize) -> usize {
         let bound = u64::try_from(length).expect("lengths fit into 64 bits");
         usize::try_from(self.below(bound)).expect("it is below a length")
     }
 
     /// True with so many chances in a million.
-    pub(crate) fn chance(&mut self, in_a_million: u32) -> bool {
+    pub fn chance(&mut self, in_a_million: u32) -> bool {
         in_a_million > 0 && self.below(u64::from(MILLION)) < u64::from(in_a_million)
     }
 
@@ -56,7 +59,7 @@ impl Random {
     }
 
     /// A number from `first` to `last` whose order of magnitude is drawn first.
-    pub(crate) fn magnitude(&mut self, first: u64, last: u64) -> u64 {
+    pub fn magnitude(&mut self, first: u64, last: u64) -> u64 {
         let doublings = (last / first.max(1)).max(1).ilog2();
         let low = first << self.below(u64::from(doublings) + 1);
         self.between(low.min(last), (low * 2).min(last))

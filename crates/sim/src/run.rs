@@ -9,7 +9,9 @@ use std::sync::Once;
 use crate::marks::Marks;
 use crate::queue::Time;
 use crate::schedule::{Recording, Schedule};
+use crate::store_workload::StoreWorkload;
 use crate::violation::{Checker, Violation};
+use crate::workload::Workload;
 use crate::world::World;
 
 /// What came of a run.
@@ -46,7 +48,7 @@ pub struct Failure {
     pub event: u64,
 }
 
-/// Runs a schedule.
+/// Runs a schedule with the store.
 ///
 /// # Panics
 /// Never: what panics in the code under test is the failure of the run.
@@ -55,14 +57,25 @@ pub fn run(schedule: &Schedule) -> Outcome {
     run_traced(schedule, None, 0)
 }
 
-/// Runs a schedule; writes one line for each event to `lines`, and keeps the hash after every
-/// `every` events unless that is 0.
+/// Runs a schedule with the store; writes one line for each event to `lines`, and keeps the hash
+/// after every `every` events unless that is 0.
 #[must_use]
 pub fn run_traced(schedule: &Schedule, lines: Option<Box<dyn io::Write>>, every: u64) -> Outcome {
+    run_workload(&StoreWorkload::default(), schedule, lines, every)
+}
+
+/// Runs a schedule with any workload, else as [`run_traced`].
+#[must_use]
+pub fn run_workload<W: Workload>(
+    workload: &W,
+    schedule: &Schedule,
+    lines: Option<Box<dyn io::Write>>,
+    every: u64,
+) -> Outcome {
     listen();
     IS_RUNNING.set(true);
     // Nothing of the code under test runs before the first event.
-    let mut world = World::new(schedule.clone(), lines, every);
+    let mut world = World::new(workload.clone(), schedule.clone(), lines, every);
     let result = catch_unwind(AssertUnwindSafe(|| world.run()));
     IS_RUNNING.set(false);
     let failure = result.err().map(|payload| {
@@ -78,7 +91,7 @@ pub fn run_traced(schedule: &Schedule, lines: Option<Box<dyn io::Write>>, every:
         hash: world.trace.hash(),
         events: world.trace.events(),
         simulated: world.now,
-        operations: u64::try_from(world.clients.history().len()).expect("operations are few"),
+        operations: u64::try_from(world.clients.operations()).expect("operations are few"),
         marks: std::mem::take(&mut world.marks),
         trace_error: world.trace.finish(),
         hashes: world.trace.recorded(),
@@ -93,12 +106,20 @@ pub fn run_traced(schedule: &Schedule, lines: Option<Box<dyn io::Write>>, every:
 /// The number of hashes that a recording keeps at most.
 const RECORDED_MAX: u64 = 256;
 
-/// Runs a schedule and keeps what is needed to recognise the run.
+/// Runs a schedule with the store and keeps what is needed to recognise the run.
 #[must_use]
 pub fn record(schedule: &Schedule) -> (Schedule, Outcome) {
-    let events = run(schedule).events;
+    record_workload(&StoreWorkload::default(), schedule)
+}
+
+/// The same with any workload.
+pub(crate) fn record_workload<W: Workload>(
+    workload: &W,
+    schedule: &Schedule,
+) -> (Schedule, Outcome) {
+    let events = run_workload(workload, schedule, None, 0).events;
     let every = events.div_ceil(RECORDED_MAX).next_power_of_two().max(1);
-    let outcome = run_traced(schedule, None, every);
+    let outcome = run_workload(workload, schedule, None, every);
     let recording = Recording {
         failure: outcome
             .failure

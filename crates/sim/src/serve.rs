@@ -1,21 +1,21 @@
 //! Clients at members: operations begin, reach a member, are proposed or read, and are answered.
 
+use bytes::Bytes;
 use quorate_raft::ReadTicket;
 
-use crate::history::Request;
 use crate::machine::command;
 use crate::marks::Mark;
-use crate::translate;
-use crate::violation::{Checker, violated};
+use crate::workload::{Request, Response, Workload};
 use crate::world::{Event, World};
 
-impl World {
+impl<W: Workload> World<W> {
     /// A client begins an operation, and sets out for the next.
     pub(crate) fn begin_operation(&mut self, client: usize) {
         if self.is_closing {
             return;
         }
-        if let Some((operation, member)) = self.clients.begin(self.now, client) {
+        let begun = self.clients.begin(self.now, client, &self.schedule.settings);
+        if let Some((operation, member)) = begun {
             let arrival = self.now + self.network.latency();
             self.queue.push(arrival, Event::Ask { operation, member });
             let end = self.now + self.schedule.settings.patience;
@@ -28,41 +28,49 @@ impl World {
     /// An operation reaches a member.
     pub(crate) fn ask(&mut self, operation: usize, member: usize) {
         let local = self.local(member);
-        let value_bytes = self.schedule.settings.value_bytes;
         let here = &mut self.members[member];
         let Some(replica) = &mut here.replica else {
             return self.refuse(operation);
         };
-        let request = self.clients.request_of(operation);
-        if let Some(change) = translate::to_command(request, value_bytes) {
-            if replica.raft().transferring().is_some() {
-                self.marks.hit(Mark::TransferHeld);
+        match self.clients.request_of(operation) {
+            Request::Command(change) => {
+                let body = change.clone().into();
+                self.propose(operation, member, &body);
+                self.settle(member);
             }
-            let number = u64::try_from(operation).expect("operations are few");
-            match replica.propose(local, [command(number, &change)]) {
-                Ok(sequence) => {
-                    let proposed = Some((member, here.life, sequence));
-                    self.clients.open(operation).proposed = proposed;
-                }
-                Err(refused) => {
-                    self.marks.hit(match refused {
-                        quorate_replica::Refused::Overloaded => Mark::Overloaded,
-                        quorate_replica::Refused::DiskFull => Mark::RefusedFull,
-                    });
-                    self.refuse(operation);
-                }
-            }
-            self.settle(member);
-        } else if matches!(request, Request::Range { serializable: true, .. }) {
-            if here.catching_up.is_some() {
+            Request::LocalQuery(_) if here.catching_up.is_some() => {
                 here.local_readers.push(operation);
-            } else {
-                self.read(member, operation);
             }
-        } else {
-            let ticket = replica.read(local);
-            here.readers.push((ticket, operation));
-            self.settle(member);
+            Request::LocalQuery(_) => self.read(member, operation),
+            Request::Query(_) => {
+                let ticket = replica.read(local);
+                here.readers.push((ticket, operation));
+                self.settle(member);
+            }
+        }
+    }
+
+    /// A member is asked to propose the command of an operation.
+    fn propose(&mut self, operation: usize, member: usize, body: &Bytes) {
+        let local = self.local(member);
+        let here = &mut self.members[member];
+        let Some(replica) = &mut here.replica else { return };
+        if replica.raft().transferring().is_some() {
+            self.marks.hit(Mark::TransferHeld);
+        }
+        let number = u64::try_from(operation).expect("operations are few");
+        match replica.propose(local, [command(number, body)]) {
+            Ok(sequence) => {
+                let proposed = Some((member, here.life, sequence));
+                self.clients.open(operation).proposed = proposed;
+            }
+            Err(refused) => {
+                self.marks.hit(match refused {
+                    quorate_replica::Refused::Overloaded => Mark::Overloaded,
+                    quorate_replica::Refused::DiskFull => Mark::RefusedFull,
+                });
+                self.refuse(operation);
+            }
         }
     }
 
@@ -92,15 +100,16 @@ impl World {
         }
     }
 
-    /// Reads from a member's state as it is.
+    /// Answers a question from a member's state as it is.
     fn read(&mut self, member: usize, operation: usize) {
         let Some(replica) = &self.members[member].replica else { return };
-        let request = translate::to_range(self.clients.request_of(operation));
-        let Some(request) = request else { return };
-        let answer = replica.machine().store().reader().range(&request);
-        match translate::of_range(answer) {
-            Ok(response) => self.answer(operation, response),
-            Err(what) => violated(Checker::Linearizability, what),
-        }
+        let (Request::Query(query) | Request::LocalQuery(query)) =
+            self.clients.request_of(operation)
+        else {
+            return;
+        };
+        let answer = self.clients.workload().query(replica.machine().inner(), query);
+        let index = replica.applied().index.value();
+        self.answer(operation, Response::Answer(answer), Some(index));
     }
 }

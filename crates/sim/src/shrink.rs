@@ -11,10 +11,12 @@
 use std::collections::BTreeSet;
 
 use crate::random::mix;
-use crate::run::{Failure, record, run};
+use crate::run::{Failure, record_workload, run_workload};
 use crate::schedule::Schedule;
 use crate::simpler;
+use crate::store_workload::StoreWorkload;
 use crate::violation::Checker;
+use crate::workload::Workload;
 
 /// What a search has come to so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,10 +53,21 @@ const THROWS: u64 = 8;
 /// Faults that are tried sooner with other seeds, too.
 const MOVED_MAX: usize = 3;
 
-/// Finds a smaller schedule that fails in the same way, with at most `budget` runs, and two for the
-/// recording. `progress` hears of every run.
+/// Finds a smaller schedule that fails in the same way with the store, with at most `budget` runs,
+/// and two for the recording. `progress` hears of every run.
 #[must_use]
 pub fn shrink(
+    schedule: &Schedule,
+    failure: &Failure,
+    budget: u32,
+    progress: &mut dyn FnMut(&Progress),
+) -> Shrunk {
+    shrink_workload(&StoreWorkload::default(), schedule, failure, budget, progress)
+}
+
+/// The same with any workload.
+pub(crate) fn shrink_workload<W: Workload>(
+    workload: &W,
     schedule: &Schedule,
     failure: &Failure,
     budget: u32,
@@ -63,6 +76,7 @@ pub fn shrink(
     let mut best = Schedule { recording: None, ..schedule.clone() };
     best.faults.sort_by_key(|fault| fault.at);
     let mut search = Search {
+        workload,
         best,
         failure: failure.clone(),
         is_survivable: simpler::is_survivable(schedule),
@@ -74,11 +88,12 @@ pub fn shrink(
     };
     while search.round() || search.with_other_luck() {}
     let is_smallest = !search.is_spent();
-    let (schedule, outcome) = record(&search.best);
+    let (schedule, outcome) = record_workload(workload, &search.best);
     Shrunk { schedule, failure: outcome.failure, runs: search.runs, is_smallest }
 }
 
-struct Search<'a> {
+struct Search<'a, W> {
+    workload: &'a W,
     /// The smallest schedule so far.
     best: Schedule,
     /// How it fails.
@@ -94,7 +109,7 @@ struct Search<'a> {
     progress: &'a mut dyn FnMut(&Progress),
 }
 
-impl Search<'_> {
+impl<W: Workload> Search<'_, W> {
     /// Tries everything once; whether anything helped.
     fn round(&mut self) -> bool {
         let before = self.best.clone();
@@ -193,7 +208,8 @@ impl Search<'_> {
             return false;
         }
         self.runs += 1;
-        let failure = run(&candidate).failure.filter(|failure| is_same(failure, &self.failure));
+        let outcome = run_workload(self.workload, &candidate, None, 0);
+        let failure = outcome.failure.filter(|failure| is_same(failure, &self.failure));
         let is_better = failure.is_some();
         if let Some(failure) = failure {
             self.failure = failure;

@@ -8,18 +8,17 @@ use quorate_raft::{Message, Verdict};
 use quorate_replica::{Body, Effects, PeerMessage};
 use quorate_wire::Route;
 
-use crate::history::{Request, Response};
-use crate::machine::Reply;
+use crate::machine::Numbered;
 use crate::marks::Mark;
 use crate::member::{Fitness, Job, id};
 use crate::network::{Fate, place};
 use crate::process::{RESTART, RETRY};
-use crate::translate;
-use crate::violation::{Checker, demand, violated};
+use crate::violation::demand;
 use crate::watch::Durable;
+use crate::workload::{Reply, Response, Workload};
 use crate::world::{Event, World};
 
-impl World {
+impl<W: Workload> World<W> {
     /// A step of a member's work: true if it dies here.
     pub(crate) fn dies(&mut self, member: usize) -> bool {
         let Some(crash) = &mut self.members[member].crash_in else { return false };
@@ -279,8 +278,8 @@ impl World {
     }
 
     /// A proposal of this member was applied: its client hears of it.
-    fn reply(&mut self, member: usize, sequence: u64, reply: Reply) {
-        let Reply { operation, reply } = reply;
+    fn reply(&mut self, member: usize, sequence: u64, reply: Numbered<Reply<W>>) {
+        let Numbered { operation, reply } = reply;
         let operation = usize::try_from(operation).expect("operations are few");
         let proposed = self.clients.open(operation).proposed;
         let life = self.members[member].life;
@@ -293,34 +292,22 @@ impl World {
         );
         // Answered once: a second answer would not find it.
         self.clients.open(operation).proposed = None;
-        match translate::of_reply(reply) {
-            Ok(response) => self.answer(operation, response),
-            Err(what) => violated(Checker::Linearizability, what),
+        self.answer(operation, Response::Reply(reply), None);
+    }
+
+    /// An answer goes on its way. A question was answered from the state at `index`.
+    pub(crate) fn answer(
+        &mut self,
+        operation: usize,
+        response: Response<Reply<W>, W::Answer>,
+        index: Option<u64>,
+    ) {
+        let request = self.clients.request_of(operation);
+        if let Some(mark) = self.clients.workload().mark(request, &response) {
+            self.marks.hit(mark);
         }
-    }
-
-    /// An answer goes on its way.
-    pub(crate) fn answer(&mut self, operation: usize, response: Response) {
-        self.mark_response(operation, &response);
+        self.clients.leaves(operation, response, index);
         let at = self.now + self.network.latency();
-        self.queue.push(at, Event::Answer { operation, response });
-    }
-
-    fn mark_response(&mut self, operation: usize, response: &Response) {
-        let mark = match (self.clients.request_of(operation), response) {
-            (_, Response::Compacted) => Mark::AnsweredCompacted,
-            (_, Response::FutureRevision) => Mark::AnsweredFuture,
-            (_, Response::Swap { succeeded: true, .. }) => Mark::Swapped,
-            (_, Response::Swap { succeeded: false, .. }) => Mark::SwapFailed,
-            (_, Response::Delete { deleted, .. }) if deleted.is_empty() => Mark::DeletedNothing,
-            (Request::Range { at: Some(_), .. }, _) => Mark::ReadHistory,
-            (Request::Range { serializable: true, .. }, Response::Range { revision, .. })
-                if *revision < self.clients.revision() =>
-            {
-                Mark::ReadStale
-            }
-            _ => return,
-        };
-        self.marks.hit(mark);
+        self.queue.push(at, Event::Answer { operation });
     }
 }

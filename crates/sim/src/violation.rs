@@ -23,10 +23,12 @@ named! {
         OneVote = "one vote",
         /// what lies on a disk decodes to what its member has in memory
         DiskEqualsMemory = "disk equals memory",
-        /// what clients were told is a linear history of the store
+        /// what clients were told is a linear history, and what one machine alone would have said
         Linearizability = "linearizability",
         /// a command is applied once at most, and answered once, to whoever proposed it
         AtMostOnce = "at most once",
+        /// what a workload demands of its history beside all this
+        Workload = "workload",
         /// a quorum that is connected and up elects a leader, serves, and comes to the same state
         Liveness = "liveness",
         /// an assertion in the code under test, or an invariant of the core

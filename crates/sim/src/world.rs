@@ -13,7 +13,6 @@ use quorate_replica::PeerMessage;
 use crate::ambush::Ambush;
 use crate::clients::Clients;
 use crate::describe::{Brief, State};
-use crate::history::Response;
 use crate::machine::Canon;
 use crate::marks::{Mark, Marks};
 use crate::member::Member;
@@ -24,6 +23,7 @@ use crate::schedule::Schedule;
 use crate::trace::Trace;
 use crate::violation::{Checker, demand, violated};
 use crate::watch::Watch;
+use crate::workload::Workload;
 
 /// Events at one moment of time, after which the world stands still.
 const MOMENT_EVENTS_MAX: u64 = 200_000;
@@ -32,13 +32,12 @@ const MOMENT_EVENTS_MAX: u64 = 200_000;
 pub(crate) const LOOK_INTERVAL: Time = 60_000_000;
 
 /// See the module.
-#[derive(Debug)]
-pub(crate) struct World {
+pub(crate) struct World<W: Workload> {
     pub(crate) schedule: Schedule,
     pub(crate) now: Time,
     pub(crate) queue: Queue<Event>,
-    pub(crate) members: Vec<Member>,
-    pub(crate) clients: Clients,
+    pub(crate) members: Vec<Member<W::Machine>>,
+    pub(crate) clients: Clients<W>,
     pub(crate) network: Network,
     pub(crate) watch: Watch,
     pub(crate) canon: Rc<RefCell<Canon>>,
@@ -82,7 +81,7 @@ pub(crate) enum Event {
     /// An operation reaches a member.
     Ask { operation: usize, member: usize },
     /// An answer reaches its client.
-    Answer { operation: usize, response: Response },
+    Answer { operation: usize },
     /// The client learns that its operation was not taken.
     Refuse { operation: usize },
     /// A client has waited long enough.
@@ -95,17 +94,22 @@ pub(crate) enum Event {
     CheckHealing,
 }
 
-impl World {
+impl<W: Workload> World<W> {
     /// The world at its beginning. `lines` takes the trace as text; its hash is kept after every
     /// `every` events, if that is not 0.
-    pub(crate) fn new(schedule: Schedule, lines: Option<Box<dyn io::Write>>, every: u64) -> Self {
+    pub(crate) fn new(
+        workload: W,
+        schedule: Schedule,
+        lines: Option<Box<dyn io::Write>>,
+        every: u64,
+    ) -> Self {
         let settings = &schedule.settings;
         let (seed, members) = (schedule.seed, settings.members);
         let mut world = Self {
             now: 0,
             queue: Queue::new(),
             members: (0..members).map(|_| Member::new()).collect(),
-            clients: Clients::new(settings, seed),
+            clients: Clients::new(workload, settings, seed),
             network: Network::new(settings, schedule.rates, seed),
             watch: Watch::new(members),
             canon: Rc::new(RefCell::new(Canon::default())),
@@ -240,8 +244,8 @@ impl World {
             Event::FaultEnds { number } => self.relieve(number),
             Event::Begin { client } => self.begin_operation(client),
             Event::Ask { operation, member } => self.ask(operation, member),
-            Event::Answer { operation, response } => {
-                if !self.clients.answer(self.now, operation, response) {
+            Event::Answer { operation } => {
+                if !self.clients.answer(self.now, operation) {
                     self.marks.hit(Mark::AnswerTooLate);
                 }
             }

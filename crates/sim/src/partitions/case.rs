@@ -3,12 +3,15 @@
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use quorate_replica::StateMachine;
+
 use super::digraph::Digraph;
 use crate::fault::{Fault, What};
 use crate::profile::Profile;
 use crate::queue::Time;
 use crate::random::Random;
 use crate::schedule::{Schedule, Settings};
+use crate::store_workload::StoreWorkload;
 use crate::violation::Violation;
 use crate::world::{Event, World};
 
@@ -91,7 +94,7 @@ impl fmt::Display for Case {
 impl Case {
     /// Runs it. The error says who saw what, and has the schedule with which it can be run again.
     pub(super) fn run(&self) -> Result<Seen, String> {
-        let mut world = World::new(self.schedule(), None, 0);
+        let mut world = World::new(StoreWorkload::default(), self.schedule(), None, 0);
         let seen = catch_unwind(AssertUnwindSafe(|| self.observe(&mut world)));
         let failure = match seen {
             Ok(Ok(seen)) => return Ok(seen),
@@ -133,7 +136,7 @@ impl Case {
         Schedule { settings, ..schedule }
     }
 
-    fn observe(&self, world: &mut World) -> Result<Seen, String> {
+    fn observe(&self, world: &mut World<StoreWorkload>) -> Result<Seen, String> {
         let mut random = Random::new(self.seed, 8);
         world.is_closing = matches!(self.manner, Manner::Quiet);
         let first = self.wait_for_leader(world, &mut random)?;
@@ -152,7 +155,11 @@ impl Case {
         self.heal(world, seen)
     }
 
-    fn wait_for_leader(&self, world: &mut World, random: &mut Random) -> Result<usize, String> {
+    fn wait_for_leader(
+        &self,
+        world: &mut World<StoreWorkload>,
+        random: &mut Random,
+    ) -> Result<usize, String> {
         let start = 2 * TIMEOUT + random.below(TIMEOUT);
         for _ in 0..LEADER_WITHIN {
             world.run_until(world.now + start);
@@ -164,7 +171,7 @@ impl Case {
     }
 
     /// Cuts all links outside.
-    fn cut(&self, world: &mut World, digraph: Digraph) {
+    fn cut(&self, world: &mut World<StoreWorkload>, digraph: Digraph) {
         let what = What::Cut { links: digraph.cut(), lasting: FOR_EVER };
         world.schedule.faults.push(Fault { at: world.now, what });
         world.inflict(world.schedule.faults.len() - 1);
@@ -180,7 +187,7 @@ impl Case {
     }
 
     /// Opens the links that were cut last.
-    fn mend(&self, world: &mut World) {
+    fn mend(&self, world: &mut World<StoreWorkload>) {
         let number = world.schedule.faults.len() - 1;
         world.relieve(number);
         let now = world.now;
@@ -191,7 +198,7 @@ impl Case {
     }
 
     /// Looks at the cluster as it is now, and judges.
-    fn look_on(&self, world: &mut World, digraph: Digraph) -> Result<Seen, String> {
+    fn look_on(&self, world: &mut World<StoreWorkload>, digraph: Digraph) -> Result<Seen, String> {
         let (start, term) = (world.now, highest_term(world));
         let mut seen = Seen::default();
         let (mut settled, mut committed) = (term, 0);
@@ -251,7 +258,7 @@ impl Case {
     }
 
     /// All links are open: all members come to the same state.
-    fn heal(&self, world: &mut World, mut seen: Seen) -> Result<Seen, String> {
+    fn heal(&self, world: &mut World<StoreWorkload>, mut seen: Seen) -> Result<Seen, String> {
         let start = world.now;
         if let Manner::Noticed = self.manner {
             for (one, other) in self.digraph.pairs() {
@@ -275,13 +282,13 @@ impl Case {
     }
 }
 
-fn disconnect(world: &mut World, member: usize, peer: usize) {
+fn disconnect(world: &mut World<StoreWorkload>, member: usize, peer: usize) {
     let life = world.members[member].life;
     world.queue.push(world.now + 1, Event::Disconnected { member, peer, life });
 }
 
 /// The member that leads with a majority that follows it, if there is one.
-fn led(world: &World) -> Option<usize> {
+fn led(world: &World<StoreWorkload>) -> Option<usize> {
     let rafts = || world.members.iter().map(|member| member.replica.as_ref().map(|r| r.raft()));
     (0..world.members.len()).find(|leader| {
         let Some(leader) = world.members[*leader].replica.as_ref().map(|r| r.raft()) else {
@@ -295,7 +302,7 @@ fn led(world: &World) -> Option<usize> {
 }
 
 /// Whether a majority would vote for some member that it is connected to.
-fn is_electable(world: &World, digraph: Digraph) -> bool {
+fn is_electable(world: &World<StoreWorkload>, digraph: Digraph) -> bool {
     let last = |member: usize| world.watch.seen[member].last;
     (0..digraph.members).any(|hub| {
         let votes = (0..digraph.members).filter(|voter| {
@@ -306,16 +313,16 @@ fn is_electable(world: &World, digraph: Digraph) -> bool {
 }
 
 /// The highest term of any member.
-fn highest_term(world: &World) -> u64 {
+fn highest_term(world: &World<StoreWorkload>) -> u64 {
     world.watch.seen.iter().map(|seen| seen.term.value()).max().unwrap_or_default()
 }
 
 /// Whether all members have the same log and have applied all of it.
-fn agree(world: &World) -> bool {
+fn agree(world: &World<StoreWorkload>) -> bool {
     let mut states = world.members.iter().map(|member| {
         let replica = member.replica.as_ref()?;
         let (last, applied) = (replica.raft().last(), replica.applied());
-        (last == applied).then(|| (last, replica.machine().store().state_hash()))
+        (last == applied).then(|| (last, replica.machine().digest()))
     });
     let Some(Some(first)) = states.next() else { return false };
     states.all(|state| state == Some(first))

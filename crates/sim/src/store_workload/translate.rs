@@ -13,8 +13,8 @@ use quorate_store::{Command, Error, Reply};
 
 use crate::history::{Key, Pair, Request, Response, Value};
 
-/// The command of an operation that changes something; none for a read.
-pub(crate) fn to_command(request: &Request, value_bytes: usize) -> Option<Command> {
+/// The command of an operation that changes something.
+pub(super) fn to_command(request: &Request, value_bytes: usize) -> Command {
     let put = |key: Key, value: Value| PutRequest {
         key: key_bytes(key),
         value: value_of(value, value_bytes),
@@ -22,13 +22,13 @@ pub(crate) fn to_command(request: &Request, value_bytes: usize) -> Option<Comman
         ..Default::default()
     };
     match *request {
-        Request::Range { .. } => None,
-        Request::Put { key, value } => Some(Command::Put(put(key, value))),
-        Request::Delete { first, end } => Some(Command::DeleteRange(DeleteRangeRequest {
+        Request::Range { .. } => unreachable!("a read is no command"),
+        Request::Put { key, value } => Command::Put(put(key, value)),
+        Request::Delete { first, end } => Command::DeleteRange(DeleteRangeRequest {
             key: key_bytes(first),
             range_end: key_bytes(end),
             prev_kv: true,
-        })),
+        }),
         Request::Swap { key, expected, value, also } => {
             let compare = Compare {
                 result: CompareResult::Equal.into(),
@@ -54,33 +54,35 @@ pub(crate) fn to_command(request: &Request, value_bytes: usize) -> Option<Comman
             });
             // The read behind the write must see it.
             let success = [Some(set(key)), inner, Some(read.clone())];
-            Some(Command::Txn(TxnRequest {
+            Command::Txn(TxnRequest {
                 compare: vec![compare],
                 success: success.into_iter().flatten().collect(),
                 failure: vec![read],
-            }))
+            })
         }
         Request::Compact { revision } => {
-            Some(Command::Compact(CompactionRequest { revision, physical: false }))
+            Command::Compact(CompactionRequest { revision, physical: false })
         }
     }
 }
 
-/// The request of a read; none for anything else.
-pub(crate) fn to_range(request: &Request) -> Option<RangeRequest> {
-    let Request::Range { first, end, at, serializable } = *request else { return None };
+/// The request of a read.
+pub(super) fn to_range(request: &Request) -> RangeRequest {
+    let Request::Range { first, end, at, serializable } = *request else {
+        unreachable!("only reads are questions");
+    };
     let range_end = if end == first + 1 { Bytes::new() } else { key_bytes(end) };
-    Some(RangeRequest {
+    RangeRequest {
         key: key_bytes(first),
         range_end,
         revision: at.unwrap_or(0),
         serializable,
         ..Default::default()
-    })
+    }
 }
 
 /// What a client makes of the answer to a change. An error says what no correct store answers.
-pub(crate) fn of_reply(reply: Reply) -> Result<Response, String> {
+pub(super) fn of_reply(reply: Reply) -> Result<Response, String> {
     match reply {
         Reply::Put(Ok(answer)) => Ok(Response::Put {
             revision: revision(answer.header)?,
@@ -121,7 +123,7 @@ fn of_swap(answer: TxnResponse) -> Result<Response, String> {
 }
 
 /// What a client makes of the answer to a read.
-pub(crate) fn of_range(answer: Result<RangeResponse, Error>) -> Result<Response, String> {
+pub(super) fn of_range(answer: Result<RangeResponse, Error>) -> Result<Response, String> {
     match answer {
         Ok(answer) => Ok(Response::Range {
             revision: revision(answer.header)?,
