@@ -22,6 +22,7 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
     /// If the log cannot be read: the member must stop.
     pub fn effects(&mut self, now: Instant) -> Result<Effects<D, M::Reply>, Fatal> {
         self.drain();
+        self.maybe_tell_room(now);
         self.place_proposals(now);
         let more = self.apply_committed()?;
         // What was applied may have set free what an older term had left undecided.
@@ -49,8 +50,7 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
         }
         self.staged.clear();
         if !self.raft.is_leader() && self.raft.leader().is_none() {
-            // Nobody can say that its disk is full.
-            self.unwelcome_until = None;
+            self.rooms.on_no_leader();
         }
     }
 

@@ -25,6 +25,7 @@ mod message;
 mod origins;
 mod proposals;
 mod replica;
+mod room;
 
 pub use effects::{Effects, Fatal, OpenError, Refused, Setup};
 pub use machine::{Command, StateMachine, Wants, WriteOut};
