@@ -109,6 +109,18 @@ impl Block {
 
     /// Takes bytes from a peer or a disk, and checks that they are `count` entries.
     pub fn parse(first: Index, term: Term, count: u32, bytes: Bytes) -> Result<Self, Malformed> {
+        Self::walk(first, count, &bytes, |_, _, _| {})?;
+        Ok(Self { first, term, count, bytes })
+    }
+
+    /// Checks that bytes are `count` entries from `first` on, and shows each entry's index, kind
+    /// and body on the way. What was shown is good only if the whole is.
+    pub(crate) fn walk<'a>(
+        first: Index,
+        count: u32,
+        bytes: &'a [u8],
+        mut visit: impl FnMut(Index, EntryKind, &'a [u8]),
+    ) -> Result<(), Malformed> {
         if count == 0 {
             return Err(Malformed::Empty);
         }
@@ -118,26 +130,24 @@ impl Block {
         if first.value().checked_add(u64::from(count)).is_none() {
             return Err(Malformed::IndexOverflow);
         }
-        let mut offset = 0;
+        let mut left = bytes;
         for entry in 0..count {
-            let left = bytes.len() - offset;
-            if left < FRAME_BYTES {
+            if left.len() < FRAME_BYTES {
                 return Err(Malformed::Framing { entry });
             }
-            let length = u64::from(u32_at(&bytes, offset));
-            if length < wide(FIXED_BYTES) || length > wide(left - LENGTH_BYTES) {
+            let length = u64::from(u32_at(left, 0));
+            if length < wide(FIXED_BYTES) || length > wide(left.len() - LENGTH_BYTES) {
                 return Err(Malformed::Framing { entry });
             }
-            let kind = bytes[offset + LENGTH_BYTES];
-            if EntryKind::from_code(kind).is_none() {
-                return Err(Malformed::UnknownKind { entry, kind });
-            }
-            offset += LENGTH_BYTES + narrow(length);
+            let code = left[LENGTH_BYTES];
+            let Some(kind) = EntryKind::from_code(code) else {
+                return Err(Malformed::UnknownKind { entry, kind: code });
+            };
+            let (this, rest) = left.split_at(LENGTH_BYTES + narrow(length));
+            visit(first.plus(u64::from(entry)), kind, &this[FRAME_BYTES..]);
+            left = rest;
         }
-        if offset != bytes.len() {
-            return Err(Malformed::Framing { entry: count - 1 });
-        }
-        Ok(Self { first, term, count, bytes })
+        if left.is_empty() { Ok(()) } else { Err(Malformed::Framing { entry: count - 1 }) }
     }
 
     /// A block whose framing was checked before, at most cut short since.

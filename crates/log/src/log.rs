@@ -66,6 +66,8 @@ pub struct Log<D: Disk> {
     incarnation: u32,
     /// Where the next record goes.
     tail: Position,
+    /// The bytes that records have taken since the log was opened.
+    placed: u64,
     pending: Vec<Pending>,
     pub(crate) appended: Sequence,
     durable: Sequence,
@@ -107,6 +109,7 @@ impl<D: Disk> Log<D> {
             options,
             incarnation: foundation.incarnation,
             tail: foundation.tail,
+            placed: 0,
             pending: Vec::new(),
             appended: Sequence::ZERO,
             durable: Sequence::ZERO,
@@ -149,10 +152,11 @@ impl<D: Disk> Log<D> {
         self.durable
     }
 
-    /// Whether there is space for proposals. As of the latest job that ran.
+    /// Whether there is space for proposals: as of the latest job that ran, less what was appended
+    /// since.
     #[must_use]
     pub fn room(&self) -> Room {
-        if self.shared.is_full() { Room::Full } else { Room::Enough }
+        if self.shared.is_full(self.placed) { Room::Full } else { Room::Enough }
     }
 
     /// Whether a write or a sync failed for good: the member must stop.
@@ -283,6 +287,7 @@ impl<D: Disk> Log<D> {
     fn place(&mut self, header: RecordHeader, position: Position, body: Bytes) {
         self.pending.push(Pending::Record { header: RecordHeader { position, ..header }, body });
         self.tail = position.plus(header.bytes());
+        self.placed += header.bytes();
     }
 
     /// The place of a record of `bytes`; begins a segment where the current one is used up.
@@ -312,6 +317,9 @@ impl<D: Disk> Log<D> {
             hard_state: self.hard_state,
         }));
         self.records.begin_segment(number);
+        // What is left of the segment before is of no use any more.
+        let left = self.options.segment_bytes.saturating_sub(previous_end.offset());
+        self.placed += left + wide(SEGMENT_HEADER_BYTES);
         self.tail = Position::new(number, field(SEGMENT_HEADER_BYTES));
     }
 
@@ -319,7 +327,8 @@ impl<D: Disk> Log<D> {
         if self.is_stopped() {
             return None;
         }
-        let writer = self.writer.take()?;
+        let mut writer = self.writer.take()?;
+        writer.placed = self.placed;
         let removes = std::mem::take(&mut self.removal_waits);
         Some(SyncJob {
             writer,

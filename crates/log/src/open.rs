@@ -20,6 +20,7 @@ use crate::log::{Foundation, Log};
 use crate::options::{Identity, Options};
 use crate::recover::Recovery;
 use crate::scan::holds_more_than_a_beginning;
+use crate::snapshot_format::parse_name;
 use crate::writer::Writer;
 
 /// What was in the log when it was opened.
@@ -90,7 +91,7 @@ impl<D: Disk> Log<D> {
             recovery.secure(&disk)?;
             Self::resume(identity, options, recovery, writer)
         } else {
-            check_empty(&disk, &segments)?;
+            check_empty(&disk, &names, &segments)?;
             Self::create(disk, identity, options, writer)
         }
     }
@@ -184,9 +185,12 @@ fn check_identity<D: Disk>(disk: &D, expected: Identity) -> Result<(), OpenError
     }
 }
 
-/// Without an identity there may be the remains of a creation that a crash cut short, no more.
-fn check_empty<D: Disk>(disk: &D, segments: &[u32]) -> Result<(), OpenError> {
+/// Without an identity there may be the remains of a creation that a crash cut short, no more. A
+/// snapshot is none of them, not even one in the making: a member with a log writes or receives it.
+fn check_empty<D: Disk>(disk: &D, names: &[String], segments: &[u32]) -> Result<(), OpenError> {
+    let has_snapshot = names.iter().any(|name| parse_name(name).is_some());
     let is_beginning = match segments {
+        _ if has_snapshot => false,
         [] => true,
         [1] => {
             let name = segment_name(1);

@@ -21,7 +21,8 @@ pub struct Options {
     /// `reserve_bytes`.
     pub ahead_bytes: u64,
     /// When space can no longer be reserved and less than this is left, [`crate::Log::room`] turns
-    /// [`crate::Room::Full`]. What is left then serves votes and what is under way.
+    /// [`crate::Room::Full`]. What is left then serves votes and what is under way; at least the
+    /// largest append should fit in, since one may come just before.
     pub reserve_bytes: u64,
 }
 
@@ -30,8 +31,8 @@ impl Default for Options {
         Self {
             segment_bytes: 32 << 20,
             cache_bytes: 32 << 20,
-            ahead_bytes: 2 << 20,
-            reserve_bytes: 512 << 10,
+            ahead_bytes: 5 << 20,
+            reserve_bytes: 5 << 19,
         }
     }
 }

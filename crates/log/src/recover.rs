@@ -212,14 +212,12 @@ impl Recovery {
             if self.is_stale(&header) {
                 return Ok(Stop::End(FormatError::Stale));
             }
-            let body_bytes = narrow(u64::from(header.body_bytes));
-            let body = window
-                .bytes(offset + wide(RECORD_HEADER_BYTES), body_bytes)
-                .map_err(io_error(disk, &name))?;
-            if body.len() < body_bytes || crc32c::crc32c(body) != header.body_crc {
+            let length = RECORD_HEADER_BYTES + narrow(u64::from(header.body_bytes));
+            let record = window.bytes(offset, length).map_err(io_error(disk, &name))?;
+            let body = record.get(RECORD_HEADER_BYTES..).unwrap_or_default();
+            if record.len() < length || crc32c::crc32c(body) != header.body_crc {
                 return Ok(Stop::End(FormatError::Checksum));
             }
-            let body = Bytes::copy_from_slice(body);
             self.take(&header, body).map_err(|what| OpenError::Damaged {
                 file: disk.path_of(&name),
                 offset,
@@ -241,7 +239,7 @@ impl Recovery {
     }
 
     /// Takes a sound record; an error means that it cannot follow what was before it.
-    fn take(&mut self, header: &RecordHeader, body: Bytes) -> Result<(), FormatError> {
+    fn take(&mut self, header: &RecordHeader, body: &[u8]) -> Result<(), FormatError> {
         if header.kind == RecordKind::Marker {
             return Ok(());
         }
@@ -274,10 +272,15 @@ impl Recovery {
         }
     }
 
-    fn take_block(&mut self, header: &RecordHeader, body: Bytes) -> Result<(), FormatError> {
+    fn take_block(&mut self, header: &RecordHeader, body: &[u8]) -> Result<(), FormatError> {
         let (first, term) = (Index::new(header.first), Term::new(header.term));
-        let block =
-            Block::parse(first, term, header.count, body).map_err(|_| FormatError::Entries)?;
+        let mut memberships = Vec::new();
+        let walked = Block::walk(first, header.count, body, |index, kind, body| {
+            if kind == EntryKind::Membership {
+                memberships.push((index, body));
+            }
+        });
+        walked.map_err(|_| FormatError::Entries)?;
         let record = Record {
             first,
             term,
@@ -295,12 +298,8 @@ impl Recovery {
         }
         let base = self.records.base().index;
         self.memberships.retain(|&(index, _)| index < first);
-        for entry in block.entries() {
-            if entry.kind == EntryKind::Membership && entry.id.index > base {
-                // A copy, so as not to keep the whole block.
-                self.memberships.push((entry.id.index, Bytes::copy_from_slice(&entry.body)));
-            }
-        }
+        let later = memberships.into_iter().filter(|&(index, _)| index > base);
+        self.memberships.extend(later.map(|(index, body)| (index, Bytes::copy_from_slice(body))));
         Ok(())
     }
 

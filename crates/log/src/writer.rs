@@ -7,7 +7,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bytes::Bytes;
 
@@ -35,23 +35,32 @@ pub(crate) enum Pending {
 }
 
 /// What the log and the writer both know.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Shared {
-    full: AtomicBool,
+    /// As many bytes may be placed since the log was opened before the disk counts as full.
+    /// `u64::MAX` while more space can be had.
+    placed_max: AtomicU64,
     stopped: AtomicBool,
 }
 
+impl Default for Shared {
+    fn default() -> Self {
+        Self { placed_max: AtomicU64::new(u64::MAX), stopped: AtomicBool::new(false) }
+    }
+}
+
 impl Shared {
-    pub(crate) fn is_full(&self) -> bool {
-        self.full.load(Ordering::Acquire)
+    /// Whether the disk is full, now that so many bytes were placed.
+    pub(crate) fn is_full(&self, placed: u64) -> bool {
+        self.placed_max.load(Ordering::Acquire) < placed
     }
 
     pub(crate) fn is_stopped(&self) -> bool {
         self.stopped.load(Ordering::Acquire)
     }
 
-    fn set_full(&self, full: bool) {
-        self.full.store(full, Ordering::Release);
+    fn set_placed_max(&self, placed_max: u64) {
+        self.placed_max.store(placed_max, Ordering::Release);
     }
 
     fn stop(&self) {
@@ -79,6 +88,8 @@ pub(crate) struct Writer<D: Disk> {
     spare: Option<Segment<D::File>>,
     /// A file was made, or taken over from an earlier process, whose name may not be durable yet.
     has_new_names: bool,
+    /// The bytes placed since the log was opened, up to the end of the job.
+    pub(crate) placed: u64,
     /// Which segments are there.
     pub(crate) removal: Removal,
     shared: Arc<Shared>,
@@ -119,6 +130,7 @@ impl<D: Disk> Writer<D> {
             current: None,
             spare: None,
             has_new_names: false,
+            placed: 0,
             removal: Removal::new(1),
             shared: Arc::default(),
         }
@@ -150,7 +162,7 @@ impl<D: Disk> Writer<D> {
             if trouble.is_final {
                 self.shared.stop();
             } else {
-                self.shared.set_full(true);
+                self.shared.set_placed_max(0);
             }
         }
         result
@@ -212,7 +224,7 @@ impl<D: Disk> Writer<D> {
         let removed = self.removal.run(&self.disk, first);
         match removed.map_err(|error| self.failed("", error))? {
             true if result.is_err() => self.try_write(chunks, marker),
-            true if self.shared.is_full() => self.reserve(marker.position.offset()),
+            true if self.shared.is_full(self.placed) => self.reserve(marker.position.offset()),
             true | false => result,
         }
     }
@@ -271,8 +283,12 @@ impl<D: Disk> Writer<D> {
         let is_last = capacity - end < ahead / 2;
         let has_spare = if is_last { self.prepare_spare(number)? } else { true };
         let spare = self.spare.as_ref().map_or(0, |spare| spare.allocated);
-        let is_short = !(grown? && has_spare);
-        self.shared.set_full(is_short && left + spare < self.options.reserve_bytes);
+        let placed_max = if grown? && has_spare {
+            u64::MAX
+        } else {
+            (self.placed + left + spare).saturating_sub(self.options.reserve_bytes)
+        };
+        self.shared.set_placed_max(placed_max);
         Ok(())
     }
 

@@ -26,6 +26,7 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
             self.on_wanted(now, wanted);
         }
         self.go_on_fetching(now);
+        self.maybe_tell_room(now);
         self.place_proposals(now);
         let more = self.apply_committed()?;
         // What was applied may have set free what an older term had left undecided.
@@ -56,8 +57,7 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
         }
         self.staged.clear();
         if !self.raft.is_leader() && self.raft.leader().is_none() {
-            // Nobody can say that its disk is full.
-            self.unwelcome_until = None;
+            self.rooms.on_no_leader();
         }
     }
 

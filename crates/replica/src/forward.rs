@@ -1,6 +1,6 @@
 //! Proposals on their way into the leader's log: this member's own, and those that others forward.
 
-use quorate_log::{Block, Disk, EntryKind, Room};
+use quorate_log::{Block, Disk, EntryKind};
 use quorate_raft::{Index, Instant, NodeId, Term};
 
 use crate::machine::StateMachine;
@@ -123,7 +123,7 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
         if matches!(intake, Intake::Double | Intake::Foreign) {
             return;
         }
-        if self.log.room() == Room::Full {
+        if !self.has_room(now) {
             self.wants_space = true;
             self.answer(from, Body::ProposalsUnwelcome);
             return;
@@ -156,13 +156,6 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
         if self.raft.term() == term && self.raft.leader() == Some(from) && !is_answered {
             self.answered = Some((through, now.after(self.patience / 8)));
             self.resend_after(through);
-        }
-    }
-
-    /// The leader's disk is full.
-    pub(crate) fn on_unwelcome(&mut self, now: Instant, from: NodeId, term: Term) {
-        if self.raft.term() == term && self.raft.leader() == Some(from) {
-            self.unwelcome_until = Some(now.after(self.patience));
         }
     }
 }

@@ -34,6 +34,7 @@ mod open;
 mod origins;
 mod proposals;
 mod replica;
+mod room;
 mod snapshots;
 
 pub use effects::{Effects, Fatal, Note, OpenError, Refused, Setup};

@@ -32,7 +32,8 @@ pub enum Body {
         /// The last sequence that the leader has; 0 for none.
         through: u64,
     },
-    /// The leader's disk is full: it takes no proposals for now.
+    /// Proposals find no space: the sender's disk is full, or it leads and those of a majority are.
+    /// From a leader to its followers, and from a follower to its leader.
     ProposalsUnwelcome,
     /// The sender needs a snapshot. The message's term is of no meaning.
     SnapshotRequest {

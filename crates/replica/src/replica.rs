@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use bytes::Bytes;
-use quorate_log::{Block, Disk, Log, Room, Sequence, Synced};
+use quorate_log::{Block, Disk, Log, Sequence, Synced};
 use quorate_raft::{
     EntryId, Envelope, Index, Input, Instant, Membership, Message, NodeId, Raft, ReadReady,
     ReadTicket, Receipt, Status, TransferError, WantedSnapshot,
@@ -17,6 +17,7 @@ use crate::machine::{Command, StateMachine};
 use crate::message::{Body, PeerMessage};
 use crate::origins::Origins;
 use crate::proposals::OwnProposals;
+use crate::room::Rooms;
 use crate::snapshots::Snapshots;
 
 /// A member of a cluster, but for its threads, sockets and clocks. See the crate.
@@ -50,8 +51,8 @@ pub struct Replica<D: Disk, M: StateMachine> {
     pub(crate) resend: Option<Resend>,
     /// The last refusal that was answered by sending again, and until when.
     pub(crate) answered: Option<(u64, Instant)>,
-    /// Until when the leader's disk counts as full, since it said so.
-    pub(crate) unwelcome_until: Option<Instant>,
+    /// What the others said about their disks.
+    pub(crate) rooms: Rooms,
     /// Somebody asked for more than the disk had space for.
     pub(crate) wants_space: bool,
     pub(crate) patience: Duration,
@@ -98,7 +99,7 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
             origins: Origins::default(),
             resend: None,
             answered: None,
-            unwelcome_until: None,
+            rooms: Rooms::default(),
             wants_space: false,
             patience: parts.patience,
             proposals_max: parts.proposals_max,
@@ -168,6 +169,8 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
     /// The job that [`Effects`] gave out is done.
     pub fn synced(&mut self, now: Instant, synced: Synced<D>) {
         let durable = self.log.finish_sync(synced);
+        // Said before the write is acknowledged: whoever proposes next is to know it.
+        self.maybe_tell_room(now);
         let mut receipt = None;
         while let Some((_, done)) = self.writes.pop_front_if(|(sequence, _)| *sequence <= durable) {
             receipt = Some(done);
@@ -189,7 +192,8 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
     /// applied at most once, and is answered unless this member stops first.
     ///
     /// # Errors
-    /// If too many wait already, or the disk is full. Then none is taken.
+    /// If too many wait already, or the disk is full, or those of a majority are. Then none is
+    /// taken.
     pub fn propose(
         &mut self,
         now: Instant,
@@ -198,8 +202,7 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
         if self.own.count() >= self.proposals_max || self.own.bytes() >= self.proposal_bytes_max {
             return Err(Refused::Overloaded);
         }
-        let unwelcome = self.unwelcome_until.is_some_and(|until| now < until);
-        if unwelcome || self.log.room() == Room::Full {
+        if !self.has_room(now) {
             // Whoever asks is a reason to look for space again.
             self.wants_space = true;
             return Err(Refused::DiskFull);

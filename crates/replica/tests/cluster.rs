@@ -8,7 +8,7 @@
 mod world;
 
 use quorate_replica::SnapshotPolicy;
-use world::{Kindness, World};
+use world::{Kindness, World, Written};
 
 /// A snapshot now and then, and hardly any log behind it.
 const OFTEN: SnapshotPolicy = SnapshotPolicy { log_bytes: 3000, trailing_bytes: 200 };
@@ -80,4 +80,58 @@ fn the_same_seed_gives_the_same_run() {
     let trace = |seed| run_with(seed, hostile, OFTEN).trace();
     assert_eq!(trace(7), trace(7));
     assert_ne!(trace(7), trace(8));
+}
+
+/// Some disks fill up, in a world that is kind otherwise. A client that waits for each of its
+/// writes is left without an answer `unknown_max` times at most. Then there is space again.
+fn fill_up(is_full: impl Fn(usize) -> bool, writer: impl Fn(usize) -> usize, unknown_max: usize) {
+    for seed in 0..25 {
+        let mut world = World::new(3, seed, Kindness::KIND, SnapshotPolicy::default());
+        let leader = world.leader();
+        let places = [leader, (leader + 1) % 3, (leader + 2) % 3];
+        for (role, &at) in places.iter().enumerate() {
+            if is_full(role) {
+                // Not equally much.
+                world.limit_space(at, Some((seed * 997 + role as u64 * 1211) % 5000));
+            }
+        }
+        let (mut answered, mut unknown) = (0, 0);
+        let mut refused_at = [false; 3];
+        for round in 0..600 {
+            match world.write(places[writer(round)]) {
+                Written::Answered => answered += 1,
+                Written::Refused => refused_at[writer(round)] = true,
+                Written::Unknown => unknown += 1,
+            }
+        }
+        assert!(unknown <= unknown_max, "seed {seed}: {unknown} writes hang");
+        assert!(answered > 0 && answered < 600, "seed {seed}: {answered} were answered");
+        for (role, refused) in refused_at.into_iter().enumerate() {
+            assert_eq!(refused, (0..600).any(|round| writer(round) == role), "seed {seed}, {role}");
+        }
+        for at in places {
+            world.limit_space(at, None);
+        }
+        world.heal();
+        for at in places {
+            assert_eq!(world.write(at), Written::Answered, "seed {seed}: there is space again");
+        }
+        world.heal();
+    }
+}
+
+#[test]
+fn a_leader_refuses_what_it_has_no_space_for() {
+    fill_up(|role| role == 0, |_| 0, 0);
+}
+
+#[test]
+fn a_leader_refuses_what_no_majority_has_space_for() {
+    fill_up(|role| role != 0, |_| 0, 0);
+}
+
+/// One that is on its way to the leader while the disks fill up waits for space.
+#[test]
+fn followers_refuse_what_nobody_has_space_for() {
+    fill_up(|_| true, |round| round % 3, 2);
 }

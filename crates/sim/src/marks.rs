@@ -74,7 +74,7 @@ marks! {
     Forwarded = "a follower forwarded proposals",
     ForwardedAgain = "forwarded proposals were sent again",
     ForwardGap = "a leader refused forwarded proposals since some before them were missing",
-    Unwelcome = "a leader refused forwarded proposals since its disk was full",
+    Unwelcome = "a member said that proposals find no space",
     Overloaded = "a proposal was refused since too many waited",
     RefusedFull = "a proposal was refused since the disk was full",
     ReadAtLeader = "a linearizable read was served at the leader",

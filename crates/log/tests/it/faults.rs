@@ -59,6 +59,36 @@ fn a_full_disk_is_noticed_before_it_is_used_up() {
     assert!(log.begin_allocate().is_none());
 }
 
+/// What was appended since the last job has taken its part of what is left.
+#[test]
+fn what_waits_is_counted_before_it_is_written() {
+    let mut counted = 0;
+    for synced in 0.. {
+        let disk = MemDisk::new();
+        let (mut log, _) = open(&disk).unwrap();
+        disk.limit_space(Some(0));
+        for index in 1..=synced {
+            log.append(None, &[block(index, 1, 1, 20, index)]);
+            assert!(sync(&mut log), "proposals that were taken are written");
+        }
+        if log.room() == Room::Full {
+            break;
+        }
+        let first = synced + 1;
+        let mut index = first;
+        while log.room() == Room::Enough && index < first + 30 {
+            log.append(None, &[block(index, 1, 1, 20, index)]);
+            index += 1;
+        }
+        if log.room() == Room::Full {
+            counted += 1;
+            assert!(sync(&mut log), "nothing was taken after the reserve was reached");
+            assert_eq!(log.room(), Room::Full);
+        }
+    }
+    assert!(counted > 1, "it was full {counted} times before anything was written");
+}
+
 #[test]
 fn a_job_that_finds_the_disk_full_runs_again() {
     for space in (0..6000).step_by(97) {

@@ -238,6 +238,27 @@ fn a_lost_identity_is_not_made_up_again() {
 }
 
 #[test]
+fn no_log_is_made_up_where_snapshots_lie() {
+    let name = "snapshot-0000000000000010-0000000000000002";
+    for ending in [".snap", ".part", ".tmp"] {
+        let disk = MemDisk::new();
+        disk.set_content(&format!("{name}{ending}"), b"whatever".to_vec());
+        let error = open(&disk).unwrap_err();
+        let text = error.to_string();
+        assert!(matches!(error, OpenError::Damaged { .. }), "{text}");
+        assert!(text.contains("identity") && text.contains("missing"), "{text}");
+        let files: Vec<_> = disk.files().into_iter().map(|(name, _)| name).collect();
+        assert_eq!(files, [format!("{name}{ending}")], "nothing was made");
+    }
+    // What others put there is no reason to refuse.
+    let disk = MemDisk::new();
+    for name in ["notes.snap", "snapshot-10-2.snap", "lost+found"] {
+        disk.set_content(name, b"whatever".to_vec());
+    }
+    open(&disk).unwrap();
+}
+
+#[test]
 fn a_read_error_is_not_taken_for_the_end() {
     let (disk, _) = closed_log();
     let mut reads = 0;

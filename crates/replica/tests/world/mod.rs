@@ -5,17 +5,27 @@ use std::io::{self, Read};
 use std::time::Duration;
 
 use bytes::Bytes;
-use quorate_log::{Choices, Identity, MemDisk, Options, SyncJob};
+use quorate_log::{Choices, Identity, MemDisk, Options, SyncFailure, SyncJob};
 use quorate_raft::{Config, Instant, Membership, NodeId, ReadTicket};
 use quorate_replica::{
-    Body, Command, Note, PeerMessage, Replica, Setup, SnapshotJob, SnapshotPolicy, StateMachine,
-    Wants, WriteOut,
+    Body, Command, Note, PeerMessage, Refused, Replica, Setup, SnapshotJob, SnapshotPolicy,
+    StateMachine, Wants, WriteOut,
 };
 
 const STEP: Duration = Duration::from_millis(2);
 
 /// Forwarded batches that a stream between members would still hold.
 const FORWARDS_MAX: usize = 8;
+
+/// What became of a write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Written {
+    Answered,
+    /// For want of space; nothing was taken.
+    Refused,
+    /// It was taken, and there is no answer.
+    Unknown,
+}
 
 /// How the world treats its members, in percent of messages, and in thousandths of steps.
 #[derive(Clone, Copy, Debug)]
@@ -157,7 +167,12 @@ impl World {
                 inflight_bytes_max: 1024,
                 seed: self.random ^ self.lives,
             },
-            log: Options { segment_bytes: 1024, cache_bytes: 512, ..Options::default() },
+            log: Options {
+                segment_bytes: 1024,
+                cache_bytes: 512,
+                ahead_bytes: 2048,
+                reserve_bytes: 512,
+            },
             snapshots: self.policy,
             bootstrap: Membership { incoming: voters, ..Membership::default() },
             origin: 1000 + self.lives,
@@ -234,6 +249,52 @@ impl World {
         self.settle(at);
     }
 
+    /// A client of the member has a command applied, and waits for it.
+    pub(crate) fn write(&mut self, at: usize) -> Written {
+        let now = self.now;
+        let member = &mut self.members[at];
+        let replica = member.replica.as_mut().expect("it is up");
+        let value = self.next_value;
+        let command = Bytes::copy_from_slice(&value.to_le_bytes());
+        match replica.propose(now, [command]) {
+            Ok(sequence) => member.waiting.insert(sequence, value),
+            Err(Refused::DiskFull) => {
+                self.settle(at);
+                return Written::Refused;
+            }
+            Err(refused @ Refused::Overloaded) => panic!("{refused}"),
+        };
+        self.next_value += 1;
+        self.settle(at);
+        for _ in 0..500 {
+            if self.answered.contains(&value) {
+                return Written::Answered;
+            }
+            self.pass_time();
+        }
+        Written::Unknown
+    }
+
+    /// Time passes until a member leads that all others follow; where it is.
+    pub(crate) fn leader(&mut self) -> usize {
+        for _ in 0..1000 {
+            let leader = |member: &Member| member.replica.as_ref().and_then(|r| r.raft().leader());
+            let first = leader(&self.members[0]);
+            if let Some(first) = first
+                && self.members.iter().all(|member| leader(member) == Some(first))
+            {
+                return usize::try_from(first.value() - 1).expect("small");
+            }
+            self.pass_time();
+        }
+        panic!("nobody leads");
+    }
+
+    /// The disk of a member has so much space left; without a limit with `None`.
+    pub(crate) fn limit_space(&self, at: usize, bytes: Option<u64>) {
+        self.members[at].disk.limit_space(bytes);
+    }
+
     fn read(&mut self) {
         let at = self.pick_member();
         let (now, answered) = (self.now, self.answered_prefix());
@@ -259,8 +320,11 @@ impl World {
             let member = &mut self.members[at];
             let Some(replica) = &mut member.replica else { continue };
             if let Some(job) = member.job.take_if(|_| !slow) {
-                let synced = job.run().expect("this disk does not fail");
-                replica.synced(now, synced);
+                match job.run() {
+                    Ok(synced) => replica.synced(now, synced),
+                    Err(SyncFailure::Full { job, .. }) => member.job = Some(*job),
+                    Err(failure @ SyncFailure::Failed { .. }) => panic!("{failure}"),
+                }
             }
             let done = if slow { 0 } else { member.snapshot_jobs.len() };
             for job in member.snapshot_jobs.drain(..done) {
