@@ -10,14 +10,14 @@
 //! [`Receipt`] of the write it depends on: a vote, an acknowledgement, the leader's own part of a
 //! quorum, and every message of a new term.
 //!
-//! Left out so far: snapshots and compaction, changes of membership (all arithmetic is joint
-//! already), leases.
+//! Left out so far: snapshots and compaction, leases.
 #![no_std]
 
 extern crate alloc;
 
 mod append;
 mod candidate;
+mod change;
 mod common;
 mod config;
 mod durable;
@@ -40,6 +40,7 @@ mod transfer;
 mod types;
 mod vote;
 
+pub use change::{ChangeError, MEMBERS_MAX, Target, VOTERS_MAX};
 pub use config::{ConfigError, RestoreError};
 pub use event::{
     CampaignCause, Event, IgnoreReason, Misbehaviour, ProbeCause, Refusal, StepDownCause,
@@ -49,6 +50,6 @@ pub use message::{Append, Envelope, Message, ReadTicket, Run, Verdict};
 pub use raft::Raft;
 pub use ready::{
     Config, Entries, HardState, Input, ProposeError, Proposed, ReadReady, Ready, Receipt, Restored,
-    RoleName, Sizes, Source, Status, TransferError, Write,
+    RoleName, Sizes, Source, Standing, Status, TransferError, Write,
 };
 pub use types::{EntryId, Index, Instant, NodeId, Term};

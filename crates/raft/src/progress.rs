@@ -16,6 +16,9 @@ use crate::types::{Index, Instant, NodeId};
 pub(crate) struct Progress {
     /// The peer.
     pub(crate) id: NodeId,
+    /// The membership entry with which this leader took it up; `ZERO` for one that was there when
+    /// the term began. If it was a member earlier in the term, acks from then may still come.
+    pub(crate) since: Index,
     /// The last entry known to be durable there and equal to the leader's. Never falls.
     pub(crate) matched: Index,
     /// The next entry to send.
@@ -117,6 +120,7 @@ impl Progress {
     pub(crate) const fn new(id: NodeId, last: Index, now: Instant) -> Self {
         Self {
             id,
+            since: Index::ZERO,
             matched: Index::ZERO,
             next: last.next(),
             sent: Index::ZERO,

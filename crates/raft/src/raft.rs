@@ -157,6 +157,9 @@ impl Raft {
         match &self.role {
             Role::Leader(leader) => match leader.transferring() {
                 Some(to) => Err(ProposeError::Transferring { to }),
+                None if leader.is_retired(&self.core) => {
+                    Err(ProposeError::NotLeader { leader: None })
+                }
                 None => Ok(Proposed { first: self.core.append_own(count, Source::Proposal) }),
             },
             Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => {
@@ -239,6 +242,9 @@ impl Raft {
             last: self.last(),
             durable: self.core.durable.index(),
             commit: self.commit(),
+            standing: self.standing(),
+            membership: self.membership_index(),
+            is_change_pending: self.is_change_pending(),
         }
     }
 
@@ -311,12 +317,7 @@ impl Raft {
         self.core.membership()
     }
 
-    /// The other members, voters and learners.
-    pub fn peers(&self) -> impl Iterator<Item = NodeId> + '_ {
-        self.membership().members().filter(|&id| id != self.id())
-    }
-
-    fn advance(&mut self, now: Instant) {
+    pub(crate) fn advance(&mut self, now: Instant) {
         self.core.now = self.core.now.max(now);
     }
 

@@ -16,8 +16,8 @@ impl Leader {
     /// none at all, one with a stalled disk would answer, and be streamed to.)
     pub(crate) fn pull(&mut self, core: &Core, to: NodeId, log: &impl Sizes) -> Option<Envelope> {
         let place = self.place(to)?;
+        let last = self.last_for(core, to);
         let peer = &mut self.peers[place];
-        let last = core.trail.last_index();
         let waiting = last.next().since(peer.next);
         let mut count_max = waiting.min(core.config.append_entries_max);
         let config = &core.config;
@@ -61,6 +61,12 @@ impl Leader {
     /// A peer has the entries up to `matched`, durably.
     pub(crate) fn on_accepted(&mut self, core: &mut Core, place: usize, matched: Index) {
         let peer = &mut self.peers[place];
+        if peer.sent < matched && matched < peer.since {
+            // It was sent when the peer was a member before, and is to be proved anew (it may have
+            // been given another disk meanwhile).
+            core.emit(Event::MessageIgnored { from: peer.id, reason: IgnoreReason::Stale });
+            return;
+        }
         if peer.sent < matched {
             // Never sent: believing it could commit what nobody has.
             let what = Misbehaviour::AckBeyondSent;

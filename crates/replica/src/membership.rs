@@ -10,7 +10,6 @@ use quorate_raft::{Membership, NodeId};
 const VERSION: u8 = 1;
 
 /// Encodes a membership.
-#[cfg_attr(not(test), expect(dead_code, reason = "changes of membership are not proposed yet"))]
 pub(crate) fn encode(membership: &Membership) -> Vec<u8> {
     let mut out = vec![VERSION];
     for set in [

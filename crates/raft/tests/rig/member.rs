@@ -22,6 +22,8 @@ pub struct Entry {
 pub struct Disk {
     pub hard_state: HardState,
     pub entries: Vec<Entry>,
+    /// The memberships of those entries that have one.
+    pub memberships: Vec<(Index, Membership)>,
 }
 
 pub struct Member {
@@ -31,8 +33,8 @@ pub struct Member {
     pub disk: Disk,
     /// The log as the running member sees it, durable or not.
     pub log: Vec<Entry>,
-    /// Writes that the disk has not done yet, with their entries.
-    pub queue: VecDeque<(Write, Vec<Entry>)>,
+    /// Writes that the disk has not done yet, with their entries and memberships.
+    pub queue: VecDeque<(Write, Vec<Entry>, Vec<(Index, Membership)>)>,
 }
 
 /// What a member had to say after an input.
@@ -81,11 +83,9 @@ impl Member {
                 _ => runs.push(Run { term: entry.term, count: 1 }),
             }
         }
-        let restored = Restored {
-            hard_state: self.disk.hard_state,
-            runs,
-            memberships: vec![(Index::ZERO, self.membership.clone())],
-        };
+        let mut memberships = vec![(Index::ZERO, self.membership.clone())];
+        memberships.extend(self.disk.memberships.iter().cloned());
+        let restored = Restored { hard_state: self.disk.hard_state, runs, memberships };
         self.log = self.disk.entries.clone();
         let raft = Raft::new(self.config.clone(), restored, now);
         self.raft = Some(raft.expect("a disk of this rig is sound"));
@@ -120,7 +120,7 @@ impl Member {
         while raft.has_ready() {
             let ready = raft.ready();
             if let Some(write) = ready.write {
-                payloads = self.take_write(&write, payloads);
+                payloads = self.take_write(&raft, &write, payloads);
                 output.writes.push(write);
             }
             output.reads.extend(ready.reads);
@@ -146,15 +146,21 @@ impl Member {
 
     /// The log as it is after a write. `payloads` are those that the input brought, whose last
     /// belongs to the last entry.
-    fn take_write<'a>(&mut self, write: &Write, payloads: &'a [u64]) -> &'a [u64] {
+    fn take_write<'a>(&mut self, raft: &Raft, write: &Write, payloads: &'a [u64]) -> &'a [u64] {
         let Some(entries) = &write.entries else {
-            self.queue.push_back((write.clone(), Vec::new()));
+            self.queue.push_back((write.clone(), Vec::new(), Vec::new()));
             return payloads;
         };
         let count: u64 = entries.runs.iter().map(|run| run.count).sum();
         let count = usize::try_from(count).expect("small");
-        let own = match entries.source {
+        let of_change =
+            [7_000_000_000 + 1000 * entries.runs[0].term.value() + entries.first.value()];
+        let own = match &entries.source {
             Source::TermStart => &[0][..],
+            Source::Membership(membership) => {
+                assert_eq!(raft.membership_at(entries.first), Some(membership));
+                &of_change[..]
+            }
             Source::Proposal | Source::Received => &payloads[payloads.len() - count..],
         };
         assert_eq!(own.len(), count, "every entry has its payload");
@@ -164,21 +170,31 @@ impl Member {
         self.log.truncate(place(entries.first) - 1);
         assert_eq!(self.log.len() + 1, place(entries.first), "no hole in the log");
         self.log.extend(&new);
-        self.queue.push_back((write.clone(), new));
-        if entries.source == Source::TermStart { payloads } else { &[] }
+        let indexes = place(entries.first)..=self.log.len();
+        let memberships = indexes.filter_map(|index| {
+            let index = Index::new(u64::try_from(index).expect("small"));
+            Some((index, raft.membership_at(index)?.clone()))
+        });
+        self.queue.push_back((write.clone(), new, memberships.collect()));
+        match &entries.source {
+            Source::TermStart | Source::Membership(_) => payloads,
+            Source::Proposal | Source::Received => &[],
+        }
     }
 
     /// The oldest `count` writes reach the disk; the receipt of the last of them.
     pub fn persist(&mut self, count: usize) -> Option<Receipt> {
         let mut receipt = None;
         for _ in 0..count {
-            let Some((write, new)) = self.queue.pop_front() else { break };
+            let Some((write, new, memberships)) = self.queue.pop_front() else { break };
             if let Some(hard_state) = write.hard_state {
                 self.disk.hard_state = hard_state;
             }
             if let Some(entries) = &write.entries {
                 self.disk.entries.truncate(place(entries.first) - 1);
                 self.disk.entries.extend(new);
+                self.disk.memberships.retain(|&(index, _)| index < entries.first);
+                self.disk.memberships.extend(memberships);
             }
             receipt = Some(write.receipt);
         }
