@@ -101,10 +101,10 @@ impl Core {
         self.membership().is_voter(self.id())
     }
 
-    /// Whether this member may stand for election: voters only, by its own log. And one that leads
-    /// no more before the entry that takes its vote is known to be committed (thesis 4.2.2): its log
-    /// may be longer than those of all whose votes the others need, so that nobody but itself could
-    /// be elected. It does not count itself then.
+    /// Whether this member may stand for election: voters only, by its own log. And one whose vote
+    /// is taken by an entry that is not known to be committed (thesis 4.2.2): if it led until then,
+    /// its log may be the longest of all and its vote be needed, so that nobody but itself can be
+    /// elected. It does not count itself.
     pub(crate) fn can_campaign(&self) -> bool {
         let was_voter = || self.memberships.previous().is_some_and(|m| m.is_voter(self.id()));
         self.is_voter() || (self.commit < self.memberships.current_index() && was_voter())

@@ -89,8 +89,8 @@ pub enum Event {
         /// The last entry removed.
         last: EntryId,
     },
-    /// Another membership counts from now on, committed or not: its entry was appended, or that of a
-    /// later one was removed. [`crate::Raft::membership`] is the membership.
+    /// Another membership counts from now on, committed or not: its entry was appended, or that of
+    /// a later one was removed. [`crate::Raft::membership`] is the membership.
     MembershipChanged {
         /// The entry of the membership that counts now.
         index: Index,

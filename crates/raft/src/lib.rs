@@ -35,12 +35,12 @@ mod ready;
 mod receive;
 mod replicate;
 mod rng;
+mod target;
 mod trail;
 mod transfer;
 mod types;
 mod vote;
 
-pub use change::{ChangeError, MEMBERS_MAX, Target, VOTERS_MAX};
 pub use config::{ConfigError, RestoreError};
 pub use event::{
     CampaignCause, Event, IgnoreReason, Misbehaviour, ProbeCause, Refusal, StepDownCause,
@@ -52,4 +52,5 @@ pub use ready::{
     Config, Entries, HardState, Input, ProposeError, Proposed, ReadReady, Ready, Receipt, Restored,
     RoleName, Sizes, Source, Standing, Status, TransferError, Write,
 };
+pub use target::{ChangeError, MEMBERS_MAX, Target, VOTERS_MAX};
 pub use types::{EntryId, Index, Instant, NodeId, Term};

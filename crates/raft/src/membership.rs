@@ -61,8 +61,8 @@ impl Membership {
         !self.outgoing.is_empty()
     }
 
-    /// The membership with which the change to these voters and learners begins: a joint one, unless
-    /// the voters stay as they are. This one is not joint.
+    /// The membership with which the change to these voters and learners begins: a joint one,
+    /// unless the voters stay as they are. This one is not joint.
     pub(crate) fn begin_change(
         &self,
         voters: &BTreeSet<NodeId>,

@@ -191,6 +191,18 @@ impl Progress {
         self.advanced_at = now;
     }
 
+    /// Whether an ack of the entries up to `matched` can answer what was sent since the peer was
+    /// taken up. One that tells of a part of what it verified, since the disk is not done with the
+    /// rest, may be taken for one that does not; the rest follows.
+    pub(crate) fn is_answer(&self, matched: Index) -> bool {
+        match &self.flow {
+            Flow::Probing(probe) => {
+                probe.is_some_and(|probe| (probe.previous..=probe.last).contains(&matched))
+            }
+            Flow::Replicating(_) => matched <= self.sent,
+        }
+    }
+
     /// Whether a refusal of the entry `refused` answers something that is still open.
     pub(crate) fn is_open(&self, refused: Index) -> bool {
         if refused <= self.matched {

@@ -61,9 +61,8 @@ impl Leader {
     /// A peer has the entries up to `matched`, durably.
     pub(crate) fn on_accepted(&mut self, core: &mut Core, place: usize, matched: Index) {
         let peer = &mut self.peers[place];
-        if peer.sent < matched && matched < peer.since {
-            // It was sent when the peer was a member before, and is to be proved anew (it may have
-            // been given another disk meanwhile).
+        if matched < peer.since && !peer.is_answer(matched) {
+            // From when the peer was a member before: what it has is to be proved anew.
             core.emit(Event::MessageIgnored { from: peer.id, reason: IgnoreReason::Stale });
             return;
         }

@@ -17,13 +17,16 @@ pub struct Entry {
     pub payload: u64,
 }
 
+/// Memberships with the indexes of their entries.
+pub type Memberships = Vec<(Index, Membership)>;
+
 /// What survives a crash.
 #[derive(Clone, Debug, Default)]
 pub struct Disk {
     pub hard_state: HardState,
     pub entries: Vec<Entry>,
     /// The memberships of those entries that have one.
-    pub memberships: Vec<(Index, Membership)>,
+    pub memberships: Memberships,
 }
 
 pub struct Member {
@@ -34,7 +37,7 @@ pub struct Member {
     /// The log as the running member sees it, durable or not.
     pub log: Vec<Entry>,
     /// Writes that the disk has not done yet, with their entries and memberships.
-    pub queue: VecDeque<(Write, Vec<Entry>, Vec<(Index, Membership)>)>,
+    pub queue: VecDeque<(Write, Vec<Entry>, Memberships)>,
 }
 
 /// What a member had to say after an input.
