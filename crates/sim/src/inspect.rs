@@ -174,6 +174,7 @@ fn mark_of(event: &CoreEvent) -> Option<Mark> {
         CoreEvent::SteppedDown { cause, .. } => match cause {
             StepDownCause::HigherTerm { .. } => Mark::DeposedByTerm,
             StepDownCause::QuorumLost => Mark::DeposedByQuorum,
+            StepDownCause::NotAVoter => return None,
         },
         CoreEvent::TransferBegan { .. } => Mark::TransferBegan,
         CoreEvent::TransferFailed { .. } => Mark::TransferFailed,
@@ -205,6 +206,11 @@ fn mark_of(event: &CoreEvent) -> Option<Mark> {
             IgnoreReason::Role => Mark::IgnoredRole,
             IgnoreReason::NotAMember => return None,
         },
-        CoreEvent::BecameFollower { .. } | CoreEvent::PeerMisbehaved { .. } => return None,
+        // No schedule changes the membership yet.
+        CoreEvent::MembershipChanged { .. }
+        | CoreEvent::MembershipCommitted { .. }
+        | CoreEvent::Removed { .. }
+        | CoreEvent::BecameFollower { .. }
+        | CoreEvent::PeerMisbehaved { .. } => return None,
     })
 }
