@@ -6,7 +6,7 @@ use core::time::Duration;
 
 use crate::durable::Durable;
 use crate::event::Event;
-use crate::membership::{Membership, Memberships};
+use crate::membership::{Membership, Memberships, Removal};
 use crate::message::{Append, Envelope, Message};
 use crate::read::LocalReads;
 use crate::ready::{Config, HardState, ReadReady, Source, WantedSnapshot};
@@ -98,9 +98,18 @@ impl Core {
         self.memberships.current()
     }
 
-    /// Whether this member may stand for election: voters only, by its own log.
-    pub(crate) fn can_campaign(&self) -> bool {
+    /// Whether this member is a voter by its own log.
+    pub(crate) fn is_voter(&self) -> bool {
         self.membership().is_voter(self.id())
+    }
+
+    /// Whether this member may stand for election: voters only, by its own log. And one whose vote
+    /// is taken by an entry that is not known to be committed (thesis 4.2.2): if it led until then,
+    /// its log may be the longest of all and its vote be needed, so that nobody but itself can be
+    /// elected. It does not count itself.
+    pub(crate) fn can_campaign(&self) -> bool {
+        let was_voter = || self.memberships.previous().is_some_and(|m| m.is_voter(self.id()));
+        self.is_voter() || (self.commit < self.memberships.current_index() && was_voter())
     }
 
     /// The last entry that is durable here: what a candidate may boast of, since only that survives
@@ -139,12 +148,21 @@ impl Core {
         first
     }
 
+    /// Appends a membership as an entry of this member's own term; it counts from now on.
+    pub(crate) fn append_membership(&mut self, membership: Membership) -> EntryId {
+        let entry = self.append_own(1, Source::Membership(membership.clone()));
+        self.memberships.append(entry.index, membership);
+        self.emit(Event::MembershipChanged { index: entry.index });
+        entry
+    }
+
     /// Replaces whatever the log holds from `first` on by the entries of `append` from there on.
     pub(crate) fn splice(&mut self, append: &Append, first: Index) {
         assert!(self.commit < first, "committed entries are never replaced");
         assert!(append.previous.index < first, "the entries follow those that agree");
         self.durable.stage_entries(&self.trail, first, Source::Received);
         self.trail.truncate(first.previous());
+        let mut is_membership_changed = first <= self.memberships.current_index();
         self.memberships.truncate(first.previous());
         let mut at = append.previous.index.next();
         for run in &append.runs {
@@ -157,7 +175,11 @@ impl Core {
         for (index, membership) in &append.memberships {
             if first <= *index {
                 self.memberships.append(*index, membership.clone());
+                is_membership_changed = true;
             }
+        }
+        if is_membership_changed {
+            self.emit(Event::MembershipChanged { index: self.memberships.current_index() });
         }
         assert_eq!(self.trail.last_index(), append.last(), "the log ends with the new entries");
     }
@@ -165,7 +187,22 @@ impl Core {
     /// Entries up to `index` are committed, as far as they are new.
     pub(crate) fn commit_to(&mut self, index: Index) {
         assert!(index <= self.trail.last_index(), "only entries of the log can be committed");
+        let before = self.commit;
         self.commit = self.commit.max(index);
+        if before < self.memberships.current_index() {
+            self.announce_memberships(before);
+        }
+    }
+
+    /// Says which memberships after `before` are committed now.
+    fn announce_memberships(&mut self, before: Index) {
+        for (index, removal) in self.memberships.removals(before, self.commit, self.id()) {
+            self.emit(Event::MembershipCommitted { index });
+            match removal {
+                Removal::Removed => self.emit(Event::Removed { index }),
+                Removal::None => {}
+            }
+        }
     }
 
     /// Sends a message of the current term. Nothing of a term leaves before the term is durable.

@@ -40,7 +40,7 @@ pub(crate) struct Durable {
 }
 
 /// Entries that wait for a write.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Staged {
     first: Index,
     source: Source,
@@ -104,7 +104,9 @@ impl Durable {
     /// *before* the trail changes.
     pub(crate) fn stage_entries(&mut self, trail: &Trail, first: Index, source: Source) {
         assert!(first <= trail.last_index().next(), "entries follow the log without a gap");
-        if self.staged_entries.is_some_and(|staged| staged.source != source) {
+        // Each membership has a payload of its own, and so a write of its own.
+        let is_alone = matches!(source, Source::Membership(_));
+        if self.staged_entries.as_ref().is_some_and(|staged| is_alone || staged.source != source) {
             self.seal(trail);
         }
         let kept = first.previous();
@@ -114,7 +116,7 @@ impl Durable {
                 pending.covers = pending.covers.map(|covers| covers.min(kept));
             }
         }
-        let first = self.staged_entries.map_or(first, |staged| staged.first.min(first));
+        let first = self.staged_entries.as_ref().map_or(first, |staged| staged.first.min(first));
         self.staged_entries = Some(Staged { first, source });
     }
 
@@ -195,7 +197,9 @@ impl Durable {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::membership::Membership;
     use crate::message::Run;
+    use crate::types::NodeId;
     use alloc::vec;
 
     fn at(index: u64) -> Index {
@@ -324,6 +328,22 @@ mod tests {
         assert_eq!(log.durable.index(), at(7), "the entries of the old log are no longer there");
         log.durable.persisted(third.receipt);
         assert_eq!(log.durable.index(), at(9));
+    }
+
+    #[test]
+    fn each_membership_has_a_write_of_its_own() {
+        let mut log = Log::new();
+        let [one, other] = [1, 2].map(|id| Membership::of_voters([NodeId::new(id)]));
+        log.put(1, 1, 1, Source::Membership(one.clone()));
+        log.put(2, 1, 1, Source::Membership(one.clone()));
+        log.put(3, 1, 1, Source::Membership(other.clone()));
+        for (index, membership) in [(1, &one), (2, &one), (3, &other)] {
+            let entries = log.take().entries.expect("entries were staged");
+            assert_eq!(entries.first, at(index));
+            assert_eq!(entries.runs, [Run { term: Term::new(1), count: 1 }]);
+            assert_eq!(entries.source, Source::Membership(membership.clone()));
+        }
+        assert!(!log.durable.has_write());
     }
 
     #[test]

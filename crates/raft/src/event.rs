@@ -89,6 +89,24 @@ pub enum Event {
         /// The last entry removed.
         last: EntryId,
     },
+    /// Another membership counts from now on, committed or not: its entry was appended, or that of
+    /// a later one was removed. [`crate::Raft::membership`] is the membership.
+    MembershipChanged {
+        /// The entry of the membership that counts now.
+        index: Index,
+    },
+    /// A membership is known to be committed: it will not be undone.
+    MembershipCommitted {
+        /// Its entry.
+        index: Index,
+    },
+    /// By a committed membership, this member is none any more. What a shell makes of it is its
+    /// business: a member that catches up learns of all that is long past, and may have been added
+    /// again since.
+    Removed {
+        /// The entry of that membership.
+        index: Index,
+    },
     /// An append was refused: the log here lacks the entry before the new ones.
     AppendRefused {
         /// That entry.
@@ -169,6 +187,8 @@ pub enum StepDownCause {
     },
     /// No quorum was heard for the shortest election timeout (thesis 6.2).
     QuorumLost,
+    /// By a committed membership it has no vote, and nobody took over in time.
+    NotAVoter,
 }
 
 /// Why a vote or pre-vote was refused.

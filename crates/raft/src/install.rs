@@ -69,10 +69,22 @@ impl Raft {
         let last = core.trail.last();
         core.durable.reset(&core.trail, point);
         core.trail.reset(point);
-        core.memberships = Memberships::new(vec![membership]);
         core.commit = point.index;
         core.emit(Event::SnapshotInstalled { point, last });
+        core.reset_membership(membership);
+        self.follow_membership();
         Installed::Reset
+    }
+
+    /// A follower has a timer for elections if it may stand in one.
+    fn follow_membership(&mut self) {
+        let core = &mut self.core;
+        let Role::Follower(follower) = &mut self.role else { return };
+        if !core.can_campaign() {
+            follower.election_due = Instant::NEVER;
+        } else if follower.election_due == Instant::NEVER {
+            follower.election_due = core.draw_election_due();
+        }
     }
 
     /// Whether a snapshot of `point` would change anything: the shell asks before it replaces the
@@ -96,6 +108,23 @@ impl Raft {
         assert!(base.index <= core.commit, "only what is committed is compacted");
         core.trail.compact(base);
         core.memberships.compact(base.index);
+        self.follow_membership();
+    }
+}
+
+impl Core {
+    /// The membership of a snapshot takes the place of all that the log knew.
+    fn reset_membership(&mut self, (index, membership): (Index, Membership)) {
+        let was_member = self.membership().is_member(self.id());
+        let is_other = self.memberships.current_index() != index;
+        self.memberships = Memberships::new(vec![(index, membership)]);
+        if is_other {
+            self.emit(Event::MembershipChanged { index });
+            self.emit(Event::MembershipCommitted { index });
+        }
+        if was_member && !self.membership().is_member(self.id()) {
+            self.emit(Event::Removed { index });
+        }
     }
 }
 
@@ -103,8 +132,8 @@ impl Leader {
     /// Tells a peer that the log begins after what it lacks, unless it was told a moment ago.
     pub(crate) fn offer_snapshot(&mut self, core: &Core, place: usize) -> Option<Envelope> {
         let peer = &mut self.peers[place];
-        if let Flow::Snapshot(told_at) = peer.flow
-            && core.now.since(told_at) < core.config.heartbeat_interval
+        if let Flow::Snapshot(told) = peer.flow
+            && core.now.since(told.at) < core.config.heartbeat_interval
         {
             return None;
         }

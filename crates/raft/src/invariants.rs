@@ -3,11 +3,13 @@
 //! The core itself checks the cheap part after every input, in release builds too. Tests and
 //! simulators check all of it. A violation is a bug of ours, and panics.
 
+use crate::leader::Leader;
+use crate::membership::Membership;
 use crate::progress::{Flow, Progress};
 use crate::raft::{Raft, Role};
 use crate::ready::{HardState, RoleName};
 use crate::trail::Trail;
-use crate::types::{EntryId, Index, NodeId, Term};
+use crate::types::{EntryId, Index, Instant, NodeId, Term};
 
 /// What of a member is compared with its later state.
 #[derive(Clone, Debug)]
@@ -54,6 +56,15 @@ pub fn check_state(raft: &Raft) {
             if let Some(candidate) = follower.vote_owed {
                 assert_eq!(core.hard_state.vote, Some(candidate), "a vote owed was given");
             }
+            let has_timer = follower.election_due < Instant::NEVER;
+            let may_campaign = |membership: &Membership| membership.is_voter(core.id());
+            assert!(has_timer || !may_campaign(core.membership()), "a voter waits for elections");
+            assert!(
+                !has_timer
+                    || may_campaign(core.membership())
+                    || core.memberships.previous().is_some_and(may_campaign),
+                "only voters wait for elections, and those who were until a moment ago"
+            );
         }
         Role::PreCandidate(_) => {}
         Role::Candidate(_) => {
@@ -65,6 +76,7 @@ pub fn check_state(raft: &Raft) {
             for peer in &leader.peers {
                 check_progress(raft, peer);
             }
+            check_members(raft, leader);
         }
     }
 }
@@ -122,6 +134,37 @@ pub(crate) fn check_cheap(raft: &Raft) {
     assert!(last.term <= core.term(), "no entry is of a later term");
     assert!(core.durable.term() <= core.term(), "no later term is durable");
     assert!(Term::ZERO < core.term() || last.index == Index::ZERO, "term zero has no entries");
+}
+
+/// A leader's peers, and the changes of membership that it may have under way.
+fn check_members(raft: &Raft, leader: &Leader) {
+    let core = &raft.core;
+    assert!(leader.peers.is_sorted_by(|a, b| a.id < b.id), "peers are in order, each once");
+    for id in core.membership().members().filter(|&id| id != core.id()) {
+        assert!(leader.place(id).is_some(), "every other member is a peer");
+    }
+    for peer in &leader.peers {
+        let is_departing = leader.departures.contains_key(&peer.id);
+        assert!(
+            core.membership().is_member(peer.id) != is_departing,
+            "a peer is a member, or departs"
+        );
+    }
+    for id in leader.departures.keys() {
+        assert!(leader.place(*id).is_some(), "who departs is a peer");
+    }
+    let has_commit = leader.term_start <= core.commit;
+    let (since, most) = if has_commit { (core.commit, 1) } else { (leader.term_start, 0) };
+    assert!(
+        core.memberships.count_after(since) <= most,
+        "one change is under way at most, and none before the term has a committed entry"
+    );
+    if has_commit && leader.transfer.is_none() {
+        assert!(
+            !core.membership().is_joint() || core.commit < core.memberships.current_index(),
+            "a change ends when its first half is committed"
+        );
+    }
 }
 
 fn check_progress(raft: &Raft, peer: &Progress) {

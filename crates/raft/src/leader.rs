@@ -1,8 +1,11 @@
 //! The leader: commits, keeps its followers, confirms reads, and steps down when it is alone.
-//! How entries get to the followers is in `replicate.rs`, how another takes over in `transfer.rs`.
+//! How entries get to the followers is in `replicate.rs`, how another takes over in `transfer.rs`,
+//! and how the members change in `change.rs`.
 
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
+use crate::change::Departure;
 use crate::common::Core;
 use crate::event::{Event, IgnoreReason, Misbehaviour, StepDownCause};
 use crate::message::{Message, ReadTicket};
@@ -17,15 +20,17 @@ use crate::types::{Index, Instant, NodeId};
 /// A member that leads.
 #[derive(Clone, Debug)]
 pub(crate) struct Leader {
-    /// The other members, ordered by id.
+    /// The other members, and those that were removed a moment ago, ordered by id.
     pub(crate) peers: Vec<Progress>,
     /// The empty entry with which the term began. Only entries from here on are committed by
     /// counting (§5.4.2).
-    term_start: Index,
+    pub(crate) term_start: Index,
     /// The rounds that confirm reads.
     pub(crate) rounds: Rounds,
     /// The leadership is being handed over.
     pub(crate) transfer: Option<Transfer>,
+    /// Who of `peers` is no member any more, and still gets entries until it knows.
+    pub(crate) departures: BTreeMap<NodeId, Departure>,
 }
 
 impl Leader {
@@ -42,7 +47,13 @@ impl Leader {
             .collect();
         peers.sort_unstable_by_key(|peer| peer.id);
         let term_start = core.append_own(1, Source::TermStart).index;
-        let mut leader = Self { peers, term_start, rounds: Rounds::default(), transfer: None };
+        let mut leader = Self {
+            peers,
+            term_start,
+            rounds: Rounds::default(),
+            transfer: None,
+            departures: BTreeMap::new(),
+        };
         for place in 0..leader.peers.len() {
             leader.send_heartbeat(core, place);
         }
@@ -57,7 +68,8 @@ impl Leader {
         let heartbeats = self.peers.iter().map(|peer| self.heartbeat_due(core, peer));
         let quorum_due = self.quorum_heard_at(core).after(core.config.election_timeout_min);
         let transfer_due = self.transfer.map_or(Instant::NEVER, |transfer| transfer.deadline(core));
-        heartbeats.fold(quorum_due.min(transfer_due), Instant::min)
+        let change_due = self.change_deadline(core);
+        heartbeats.fold(quorum_due.min(transfer_due).min(change_due), Instant::min)
     }
 
     /// Time has passed.
@@ -73,6 +85,12 @@ impl Leader {
             }
         }
         self.go_on_with_transfer(core);
+        if self.is_retired(core) && self.transfer.is_none() {
+            let cause = StepDownCause::NotAVoter;
+            core.emit(Event::SteppedDown { term: core.term(), cause });
+            return Transition::Follow { term: core.term(), leader: None };
+        }
+        self.forget_departed(core);
         Transition::Stay
     }
 
@@ -104,6 +122,7 @@ impl Leader {
             | Message::TimeoutNow
             | Message::HigherTerm => unreachable!("only what is meant for leaders comes here"),
         }
+        self.forget_departed(core);
     }
 
     /// Reads of this member wait.
@@ -150,21 +169,22 @@ impl Leader {
             self.maybe_tell_commit(core, place);
         }
         self.maybe_begin_round(core);
+        self.maybe_end_change(core);
     }
 
     /// Tells a peer the commit index at once, if no append is going to: nothing is under way to it
     /// and nothing waits to be sent.
     pub(crate) fn maybe_tell_commit(&mut self, core: &mut Core, place: usize) {
         let peer = &self.peers[place];
-        if peer.commit_told < core.commit.min(peer.matched) && peer.is_idle(core.trail.last_index())
-        {
+        let last = self.last_for(core, peer.id);
+        if peer.commit_told < core.commit.min(peer.matched) && peer.is_idle(last) {
             self.send_heartbeat(core, place);
         }
     }
 
     /// Begins a round of reads, if one is due and the term has a committed entry: until then the
     /// commit index may miss what an earlier leader has acknowledged (§8).
-    fn maybe_begin_round(&mut self, core: &mut Core) {
+    pub(crate) fn maybe_begin_round(&mut self, core: &mut Core) {
         while self.rounds.is_due() && self.term_start <= core.commit {
             self.rounds.begin(core.commit);
             for place in 0..self.peers.len() {
@@ -178,7 +198,7 @@ impl Leader {
     }
 
     /// Ends the round under way, if a quorum has answered it.
-    fn maybe_finish_round(&mut self, core: &mut Core) {
+    pub(crate) fn maybe_finish_round(&mut self, core: &mut Core) {
         if !self.rounds.is_under_way() {
             return;
         }

@@ -10,13 +10,14 @@
 //! [`Receipt`] of the write it depends on: a vote, an acknowledgement, the leader's own part of a
 //! quorum, and every message of a new term.
 //!
-//! Left out so far: changes of membership (all arithmetic is joint already), leases.
+//! Left out so far: leases.
 #![no_std]
 
 extern crate alloc;
 
 mod append;
 mod candidate;
+mod change;
 mod common;
 mod config;
 mod durable;
@@ -35,6 +36,7 @@ mod ready;
 mod receive;
 mod replicate;
 mod rng;
+mod target;
 mod trail;
 mod transfer;
 mod types;
@@ -50,6 +52,7 @@ pub use message::{Append, Envelope, Message, ReadTicket, Run, Verdict};
 pub use raft::Raft;
 pub use ready::{
     Config, Entries, HardState, Input, ProposeError, Proposed, ReadReady, Ready, Receipt, Restored,
-    RoleName, Sizes, Source, Status, TransferError, WantedSnapshot, Write,
+    RoleName, Sizes, Source, Standing, Status, TransferError, WantedSnapshot, Write,
 };
+pub use target::{ChangeError, MEMBERS_MAX, Target, VOTERS_MAX};
 pub use types::{EntryId, Index, Instant, NodeId, Term};

@@ -52,7 +52,54 @@ impl Membership {
         !self.incoming.is_empty()
             && self.learners.iter().all(|&learner| !self.is_voter(learner))
             && self.learners_next.is_subset(&self.outgoing)
+            && self.learners_next.is_disjoint(&self.incoming)
     }
+
+    /// Whether this is the membership of a change that has not ended.
+    #[must_use]
+    pub fn is_joint(&self) -> bool {
+        !self.outgoing.is_empty()
+    }
+
+    /// The membership with which the change to these voters and learners begins: a joint one,
+    /// unless the voters stay as they are. This one is not joint.
+    pub(crate) fn begin_change(
+        &self,
+        voters: &BTreeSet<NodeId>,
+        learners: &BTreeSet<NodeId>,
+    ) -> Self {
+        assert!(!self.is_joint(), "one change ends before the next begins");
+        if *voters == self.incoming {
+            let incoming = voters.clone();
+            return Self { incoming, learners: learners.clone(), ..Self::default() };
+        }
+        Self {
+            incoming: voters.clone(),
+            outgoing: self.incoming.clone(),
+            learners: learners.difference(&self.incoming).copied().collect(),
+            // Who still votes in the old half is no learner yet.
+            learners_next: learners.intersection(&self.incoming).copied().collect(),
+        }
+    }
+
+    /// The membership with which the change ends that this joint one began.
+    pub(crate) fn end_change(&self) -> Self {
+        assert!(self.is_joint(), "only a change that has begun can end");
+        Self {
+            incoming: self.incoming.clone(),
+            learners: self.learners.union(&self.learners_next).copied().collect(),
+            ..Self::default()
+        }
+    }
+}
+
+/// What a membership means for one node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Removal {
+    /// It was a member before, and is none now.
+    Removed,
+    /// Nothing of the kind.
+    None,
 }
 
 /// The memberships of a log. A membership counts from the moment its entry is *appended* (§6), and
@@ -79,6 +126,38 @@ impl Memberships {
     /// The index of the membership that counts.
     pub(crate) fn current_index(&self) -> Index {
         self.0.last().expect("the first membership is never removed").0
+    }
+
+    /// The membership that the entry at `index` brought.
+    pub(crate) fn at(&self, index: Index) -> Option<&Membership> {
+        self.0.iter().find(|&&(at, _)| at == index).map(|(_, membership)| membership)
+    }
+
+    /// The membership before the one that counts, if this log knows it.
+    pub(crate) fn previous(&self) -> Option<&Membership> {
+        self.0.iter().nth_back(1).map(|(_, membership)| membership)
+    }
+
+    /// The indexes of the memberships after `before`, up to `last`, each with whether `node` was a
+    /// member until then and is none any more.
+    pub(crate) fn removals(
+        &self,
+        before: Index,
+        last: Index,
+        node: NodeId,
+    ) -> Vec<(Index, Removal)> {
+        let steps = self.0.windows(2).filter(|step| before < step[1].0 && step[1].0 <= last);
+        steps
+            .map(|step| {
+                let is_removed = step[0].1.is_member(node) && !step[1].1.is_member(node);
+                (step[1].0, if is_removed { Removal::Removed } else { Removal::None })
+            })
+            .collect()
+    }
+
+    /// How many memberships stand after `index`.
+    pub(crate) fn count_after(&self, index: Index) -> usize {
+        self.0.iter().filter(|&&(at, _)| index < at).count()
     }
 
     /// Takes the membership of an appended entry.

@@ -17,6 +17,9 @@ use crate::types::{Index, Instant, NodeId};
 pub(crate) struct Progress {
     /// The peer.
     pub(crate) id: NodeId,
+    /// The membership entry with which this leader took it up; `ZERO` for one that was there when
+    /// the term began. If it was a member earlier in the term, acks from then may still come.
+    pub(crate) since: Index,
     /// The last entry known to be durable there and equal to the leader's. Never falls.
     pub(crate) matched: Index,
     /// The next entry to send.
@@ -46,8 +49,17 @@ pub(crate) enum Flow {
     Probing(Option<Sent>),
     /// Many at a time.
     Replicating(Window),
-    /// None: what the peer lacks is no longer in the log. It was told so then, last.
-    Snapshot(Instant),
+    /// None: what the peer lacks is no longer in the log.
+    Snapshot(Told),
+}
+
+/// Word that a snapshot is needed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Told {
+    /// What it must reach.
+    last: Index,
+    /// When it left.
+    pub(crate) at: Instant,
 }
 
 /// An append under way.
@@ -120,6 +132,7 @@ impl Progress {
     pub(crate) const fn new(id: NodeId, last: Index, now: Instant) -> Self {
         Self {
             id,
+            since: Index::ZERO,
             matched: Index::ZERO,
             next: last.next(),
             sent: Index::ZERO,
@@ -153,7 +166,7 @@ impl Progress {
         assert!(self.matched < last, "nobody needs a snapshot of what it has");
         self.append_at = now;
         self.sent = self.sent.max(last);
-        self.flow = Flow::Snapshot(now);
+        self.flow = Flow::Snapshot(Told { last, at: now });
     }
 
     /// The entries up to `matched` are durable at the peer. The caller checked that they were sent.
@@ -203,6 +216,20 @@ impl Progress {
         self.next = next;
         self.flow = Flow::Probing(None);
         self.advanced_at = now;
+    }
+
+    /// Whether an ack of the entries up to `matched` can answer what was sent since the peer was
+    /// taken up. One that tells of a part of what it verified, since the disk is not done with the
+    /// rest, may be taken for one that does not; the rest follows.
+    pub(crate) fn is_answer(&self, matched: Index) -> bool {
+        match &self.flow {
+            Flow::Probing(probe) => {
+                probe.is_some_and(|probe| (probe.previous..=probe.last).contains(&matched))
+            }
+            Flow::Replicating(_) => matched <= self.sent,
+            // It has just what it was told to get.
+            Flow::Snapshot(told) => matched == told.last,
+        }
     }
 
     /// Whether a refusal of the entry `refused` answers something that is still open.

@@ -159,6 +159,9 @@ impl Raft {
         match &self.role {
             Role::Leader(leader) => match leader.transferring() {
                 Some(to) => Err(ProposeError::Transferring { to }),
+                None if leader.is_retired(&self.core) => {
+                    Err(ProposeError::NotLeader { leader: None })
+                }
                 None => Ok(Proposed { first: self.core.append_own(count, Source::Proposal) }),
             },
             Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => {
@@ -242,6 +245,9 @@ impl Raft {
             last: self.last(),
             durable: self.core.durable.index(),
             commit: self.commit(),
+            standing: self.standing(),
+            membership: self.membership_index(),
+            is_change_pending: self.is_change_pending(),
         }
     }
 
@@ -319,11 +325,6 @@ impl Raft {
     #[must_use]
     pub fn membership(&self) -> &Membership {
         self.core.membership()
-    }
-
-    /// The other members, voters and learners.
-    pub fn peers(&self) -> impl Iterator<Item = NodeId> + '_ {
-        self.membership().members().filter(|&id| id != self.id())
     }
 
     pub(crate) fn advance(&mut self, now: Instant) {

@@ -131,13 +131,16 @@ pub struct Entries {
 }
 
 /// Where entries come from, and so where their payloads are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
     /// From [`crate::Raft::propose`]: the caller has the payloads.
     Proposal,
     /// From the core itself: the one empty entry with which a leader opens its term (§8). It has no
     /// payload and means nothing to a state machine.
     TermStart,
+    /// From the core itself: one entry with this membership, asked for by
+    /// [`crate::Raft::change_membership`] or ending such a change. The shell makes its payload.
+    Membership(Membership),
     /// From the leader's appends: the payloads came with them. The newest message that brought an
     /// index has the payload that counts.
     Received,
@@ -271,6 +274,23 @@ pub struct Status {
     pub durable: Index,
     /// The last index known to be committed.
     pub commit: Index,
+    /// What this member is by the membership that counts here.
+    pub standing: Standing,
+    /// The entry of that membership.
+    pub membership: Index,
+    /// Whether a change of membership has not ended, as far as is known.
+    pub is_change_pending: bool,
+}
+
+/// What a node is by a membership.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It votes, in the old half of a change or in the new one.
+    Voter,
+    /// It gets the log and has no vote.
+    Learner,
+    /// It is not a member: not yet, or no more.
+    Stranger,
 }
 
 /// What the core asks about payloads, which it never sees: implemented by the index of the log.

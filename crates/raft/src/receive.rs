@@ -73,7 +73,7 @@ impl Raft {
             }
             Message::TimeoutNow => {
                 Self::follower_of(&mut self.role, &mut self.core, from);
-                if self.core.can_campaign() {
+                if self.core.is_voter() {
                     return Transition::TakeOver;
                 }
                 self.ignore(from, IgnoreReason::Role);

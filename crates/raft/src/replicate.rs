@@ -20,8 +20,8 @@ impl Leader {
         if self.peers[place].next.previous() < core.trail.base().index {
             return self.offer_snapshot(core, place);
         }
+        let last = self.last_for(core, to);
         let peer = &mut self.peers[place];
-        let last = core.trail.last_index();
         let waiting = last.next().since(peer.next);
         let mut count_max = waiting.min(core.config.append_entries_max);
         let config = &core.config;
@@ -66,6 +66,11 @@ impl Leader {
     /// A peer has the entries up to `matched`, durably.
     pub(crate) fn on_accepted(&mut self, core: &mut Core, place: usize, matched: Index) {
         let peer = &mut self.peers[place];
+        if matched < peer.since && !peer.is_answer(matched) {
+            // From when the peer was a member before: what it has is to be proved anew.
+            core.emit(Event::MessageIgnored { from: peer.id, reason: IgnoreReason::Stale });
+            return;
+        }
         if peer.sent < matched {
             // Never sent: believing it could commit what nobody has.
             let what = Misbehaviour::AckBeyondSent;

@@ -45,7 +45,7 @@ impl Leader {
         to: Option<NodeId>,
     ) -> Result<NodeId, TransferError> {
         let to = match to {
-            Some(to) if core.membership().is_voter(to) => to,
+            Some(to) if core.membership().incoming.contains(&to) => to,
             Some(_) => return Err(TransferError::NotAVoter),
             // Whoever is to take over already will do.
             None => self
@@ -71,14 +71,19 @@ impl Leader {
     pub(crate) fn go_on_with_transfer(&mut self, core: &mut Core) {
         let Some(transfer) = self.transfer else { return };
         let Transfer { to, until, told_at } = transfer;
-        if until <= core.now {
+        // Whom a change of membership has taken the vote meanwhile does not take over either.
+        let place = self.place(to).filter(|_| core.membership().incoming.contains(&to));
+        let Some(place) = place.filter(|_| core.now < until) else {
             self.transfer = None;
             core.emit(Event::TransferFailed { to });
+            if core.membership().is_joint() {
+                // The end of a change waits while the leadership is being handed over.
+                self.maybe_end_change(core);
+            }
             return;
-        }
+        };
         let interval = core.config.heartbeat_interval;
         let is_told = told_at.is_some_and(|told_at| core.now.since(told_at) < interval);
-        let place = self.place(to).expect("leadership is handed to a member");
         if !is_told && self.peers[place].matched == core.trail.last_index() {
             self.transfer = Some(Transfer { told_at: Some(core.now), ..transfer });
             core.send(to, Message::TimeoutNow);
@@ -89,7 +94,8 @@ impl Leader {
     fn best_successor(&self, core: &Core) -> Option<NodeId> {
         let lately = core.config.election_timeout_min;
         let heard = self.peers.iter().filter(|peer| {
-            core.membership().is_voter(peer.id) && core.now.since(peer.heard_at) < lately
+            // Not who is about to lose its vote: it would have to hand over in turn.
+            core.membership().incoming.contains(&peer.id) && core.now.since(peer.heard_at) < lately
         });
         heard.max_by_key(|peer| (peer.matched, peer.heard_at)).map(|peer| peer.id)
     }

@@ -5,9 +5,10 @@
 
 mod rig;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use quorate_raft::{Input, Instant, Message, NodeId, RoleName};
+use quorate_raft::{Input, Message, NodeId, RoleName, Target};
 
 use rig::checker::Checker;
 use rig::{Cluster, node};
@@ -65,9 +66,13 @@ struct Achieved {
     served: u64,
     elections: u64,
     resets: u64,
+    /// Changes of membership that began, and those that were refused.
+    changes: u64,
+    refused: u64,
 }
 
-fn run(voters: u64, seed: u64, achieved: &mut Achieved) {
+/// `voters` members, and as many `spares` that may become members.
+fn run(voters: u64, spares: u64, seed: u64, achieved: &mut Achieved) {
     let guard = Seed(seed);
     let mut dice = Dice(seed.wrapping_mul(7919) + voters);
     let small = |dice: &mut Dice| u64::try_from(1 + dice.roll(4)).expect("small");
@@ -79,7 +84,10 @@ fn run(voters: u64, seed: u64, achieved: &mut Achieved) {
         config.inflight_bytes_max = 30 * bytes;
         config.inflight_appends_max = window;
     });
-    let all: Vec<NodeId> = (1..=voters).map(node).collect();
+    let all: Vec<NodeId> = (1..=voters + spares).map(node).collect();
+    for id in cluster.add_spares(spares, seed) {
+        cluster.start(id);
+    }
     // Each seed has its own kind of weather.
     let weather = Weather {
         loss: [0, 5, 20][dice.roll(3)],
@@ -93,6 +101,9 @@ fn run(voters: u64, seed: u64, achieved: &mut Achieved) {
     }
     for step in 0..STEPS {
         fault_or_work(&mut cluster, &mut dice, &all, &weather);
+        if 0 < spares && dice.roll(12) == 0 {
+            change(&mut cluster, &mut dice, &all, achieved);
+        }
         if step % 16 == 0 {
             Checker::check_logs(&cluster.members);
         }
@@ -128,7 +139,7 @@ fn fault_or_work(cluster: &mut Cluster, dice: &mut Dice, all: &[NodeId], weather
         85..91 if cluster.network.is_empty() || dice.roll(weather.haste) == 0 => {
             // Mostly the earliest deadline, at times a fast clock.
             if dice.roll(6) == 0 && cluster.is_up(id) {
-                if cluster.raft(id).deadline() < Instant::NEVER {
+                if cluster.is_waiting(id) {
                     cluster.time_out(id);
                 }
             } else if let Some((_, id)) = cluster.next_deadline() {
@@ -159,6 +170,34 @@ fn fault_or_work(cluster: &mut Cluster, dice: &mut Dice, all: &[NodeId], weather
     }
 }
 
+/// A leader is asked for another membership: mostly one member more, less, or of another kind.
+fn change(cluster: &mut Cluster, dice: &mut Dice, all: &[NodeId], achieved: &mut Achieved) {
+    let Some(leader) = cluster.leader() else { return };
+    let now = cluster.raft(leader).membership();
+    let (mut voters, mut learners) = (now.incoming.clone(), now.learners.clone());
+    for _ in 0..1 + dice.roll(3) {
+        let id = dice.pick(all);
+        let (was_voter, was_learner) = (voters.remove(&id), learners.remove(&id));
+        match dice.roll(4) {
+            0 => {}
+            1 if was_voter => {
+                learners.insert(id);
+            }
+            2 | 3 if was_learner || was_voter => {
+                voters.insert(id);
+            }
+            _ => {
+                learners.insert(id);
+            }
+        }
+    }
+    let expected = (dice.roll(4) == 0).then(|| cluster.raft(leader).membership_index());
+    match cluster.change(leader, &Target { voters, learners, expected }) {
+        Ok(_) => achieved.changes += 1,
+        Err(_) => achieved.refused += 1,
+    }
+}
+
 /// A leader is cut off and does not know it, the others notice at once; it is asked to read, and
 /// goes on being asked while they elect another.
 fn isolate_a_leader(cluster: &mut Cluster, dice: &mut Dice, all: &[NodeId]) {
@@ -174,7 +213,7 @@ fn isolate_a_leader(cluster: &mut Cluster, dice: &mut Dice, all: &[NodeId]) {
         let id = dice.pick(&others);
         match dice.roll(4) {
             0 | 1 if !cluster.network.is_empty() => cluster.deliver_at(0),
-            2 if cluster.network.is_empty() && cluster.is_up(id) => cluster.time_out(id),
+            2 if cluster.network.is_empty() && cluster.is_waiting(id) => cluster.time_out(id),
             _ => {
                 cluster.persist(id, 9);
             }
@@ -221,15 +260,16 @@ fn heal(cluster: &mut Cluster, all: &[NodeId]) {
         is_proposed = is_proposed || cluster.leader().is_some_and(|id| cluster.propose(id, 1));
         cluster.settle();
         if is_proposed && is_converged(cluster, all) {
+            let members: Vec<NodeId> = members_of(cluster).into_iter().collect();
             let served = cluster.checker.served;
-            for &id in all {
+            for &id in &members {
                 cluster.read(id);
             }
             cluster.settle();
             // A restarted member may have to ask a second time (docs/raft.md, *Known*).
             cluster.advance(Duration::from_millis(200));
             cluster.settle();
-            let all_count = u64::try_from(all.len()).expect("few");
+            let all_count = u64::try_from(members.len()).expect("few");
             assert!(served + all_count <= cluster.checker.served, "every member serves its read");
             return;
         }
@@ -237,14 +277,28 @@ fn heal(cluster: &mut Cluster, all: &[NodeId]) {
     panic!("no convergence within a minute: {:?}", status(cluster, all));
 }
 
+/// The members, as the newest leader knows them.
+fn members_of(cluster: &Cluster) -> BTreeSet<NodeId> {
+    let leader = cluster.leader().expect("somebody leads");
+    cluster.raft(leader).membership().members().collect()
+}
+
+/// One leader, no change that has not ended, and all members know all that the leader knows.
 fn is_converged(cluster: &Cluster, all: &[NodeId]) -> bool {
     let leaders = all.iter().filter(|&&id| cluster.raft(id).role() == RoleName::Leader);
-    let last = cluster.raft(all[0]).last();
-    leaders.count() == 1
-        && all.iter().all(|&id| {
-            let raft = cluster.raft(id);
-            raft.last() == last && raft.commit() == last.index && raft.leader() == cluster.leader()
-        })
+    if leaders.count() != 1 {
+        return false;
+    }
+    let leader = cluster.leader().expect("somebody leads");
+    let last = cluster.raft(leader).last();
+    members_of(cluster).into_iter().all(|id| {
+        let raft = cluster.raft(id);
+        raft.last() == last
+            && raft.commit() == last.index
+            && raft.leader() == Some(leader)
+            && raft.membership() == cluster.raft(leader).membership()
+            && !raft.is_change_pending()
+    })
 }
 
 fn status(cluster: &Cluster, all: &[NodeId]) -> Vec<quorate_raft::Status> {
@@ -255,7 +309,7 @@ fn status(cluster: &Cluster, all: &[NodeId]) -> Vec<quorate_raft::Status> {
 fn three_members_survive_everything() {
     let mut achieved = Achieved::default();
     for seed in 0..1_500 {
-        run(3, seed, &mut achieved);
+        run(3, 0, seed, &mut achieved);
     }
     assert!(5_000 < achieved.committed, "{achieved:?}");
     assert!(5_000 < achieved.served, "{achieved:?}");
@@ -266,7 +320,7 @@ fn three_members_survive_everything() {
 fn five_members_survive_everything() {
     let mut achieved = Achieved::default();
     for seed in 0..500 {
-        run(5, seed, &mut achieved);
+        run(5, 0, seed, &mut achieved);
     }
     assert!(1_000 < achieved.committed, "{achieved:?}");
     assert!(3_000 < achieved.served, "{achieved:?}");
@@ -277,10 +331,22 @@ fn even_and_single_memberships_survive_too() {
     let mut achieved = Achieved::default();
     for seed in 0..150 {
         for voters in [1, 2, 4] {
-            run(voters, seed, &mut achieved);
+            run(voters, 0, seed, &mut achieved);
         }
     }
     assert!(1_000 < achieved.committed, "{achieved:?}");
+}
+
+#[test]
+fn memberships_change_under_faults() {
+    let mut achieved = Achieved::default();
+    for seed in 0..500 {
+        for (voters, spares) in [(1, 3), (3, 2)] {
+            run(voters, spares, seed, &mut achieved);
+        }
+    }
+    assert!(3_000 < achieved.changes, "{achieved:?}");
+    assert!(3_000 < achieved.committed, "{achieved:?}");
 }
 
 /// Fresh members with an election timeout of one to two seconds and messages that take one

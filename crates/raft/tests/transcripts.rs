@@ -13,9 +13,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use quorate_raft::{Append, HardState, Input, Membership, Message, NodeId, Run, Verdict};
+use quorate_raft::{Append, HardState, Input, Membership, Message, NodeId, Run, Target, Verdict};
 
-use rig::{Cluster, entry, index, node, term};
+use rig::{Cluster, entry, index, node, render, term};
 
 /// Whether writes become durable by themselves, as soon as a command is done.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -41,7 +41,7 @@ impl Script {
         let words: Vec<&str> = line.split_whitespace().collect();
         let (name, words) = words.split_first().expect("a command");
         match *name {
-            // cluster <voters> [learners <count>] [seed <n>]: none of them started
+            // cluster <voters> [learners <count>] [spares <count>] [seed <n>]: none of them started
             "cluster" => self.make_cluster(words),
             // disks fast|slow: whether writes become durable by themselves
             "disks" => {
@@ -85,6 +85,15 @@ impl Script {
                 let to = words.get(1).map(|word| node(number(word)));
                 self.cluster.transfer(node(number(words[0])), to);
             }
+            // change <member> voters <id,id,...> [learners <id,...>] [expected <index>]
+            "change" => self.change(words),
+            // members <member>...: the membership that counts there
+            "members" => self.for_each(words, |cluster, id| {
+                let raft = cluster.raft(id);
+                let (at, text) = (raft.membership_index(), render::membership(raft.membership()));
+                let pending = if raft.is_change_pending() { ", pending" } else { "" };
+                cluster.say(format!("{id} | members by {at}: {text}{pending}"));
+            }),
             "read" => self.for_each(words, |cluster, id| {
                 cluster.read(id);
             }),
@@ -157,7 +166,25 @@ impl Script {
         let learners = option("learners").unwrap_or(0);
         membership.learners = (voters + 1..=voters + learners).map(node).collect();
         self.cluster = Cluster::with_membership(&membership, option("seed").unwrap_or(1));
+        self.cluster.add_spares(option("spares").unwrap_or(0), option("seed").unwrap_or(1));
         self.cluster.transcript = Some(Vec::new());
+    }
+
+    fn change(&mut self, words: &[&str]) {
+        let mut wish = Target::default();
+        for pair in words[1..].chunks(2) {
+            let ids = || pair[1].split(',').map(|id| node(number(id))).collect();
+            match pair[0] {
+                "voters" => wish.voters = ids(),
+                "learners" => wish.learners = ids(),
+                "expected" => wish.expected = Some(index(number(pair[1]))),
+                unknown => panic!("change: {unknown}"),
+            }
+        }
+        // Refused or not: the transcript tells.
+        match self.cluster.change(node(number(words[0])), &wish) {
+            Ok(_) | Err(_) => {}
+        }
     }
 
     fn prepare(&mut self, words: &[&str]) {

@@ -85,12 +85,18 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
     /// # Panics
     /// If what was staged is not what the core took: a bug of ours.
     fn payloads(&mut self, entries: &Entries) -> Vec<Block> {
-        match entries.source {
+        match &entries.source {
             Source::TermStart => {
                 let run = entries.runs.first().expect("a term starts with one entry");
                 assert_eq!((entries.runs.len(), run.count), (1, 1), "a term starts with one entry");
                 let mut builder = BlockBuilder::new();
                 builder.push(EntryKind::NoOp, 0, 0, &[]);
+                vec![builder.finish(entries.first, run.term)]
+            }
+            Source::Membership(membership) => {
+                let run = entries.runs.first().expect("a membership is one entry");
+                let mut builder = BlockBuilder::new();
+                builder.push(EntryKind::Membership, 0, 0, &membership::encode(membership));
                 vec![builder.finish(entries.first, run.term)]
             }
             Source::Proposal | Source::Received => {

@@ -229,7 +229,9 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
 
     /// The log forgets what it may of the entries up to `through`.
     pub(crate) fn compact(&mut self, through: Index) {
-        if self.log.base().index <= through && Index::ZERO < through {
+        // Until the log's new beginning is durable it still needs the old one.
+        let is_begun = self.reset.is_none();
+        if is_begun && self.log.base().index <= through && Index::ZERO < through {
             self.log.compact(through);
             self.raft.compact(self.log.base());
         }

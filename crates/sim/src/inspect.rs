@@ -175,6 +175,7 @@ fn mark_of(event: &CoreEvent) -> Option<Mark> {
         CoreEvent::SteppedDown { cause, .. } => match cause {
             StepDownCause::HigherTerm { .. } => Mark::DeposedByTerm,
             StepDownCause::QuorumLost => Mark::DeposedByQuorum,
+            StepDownCause::NotAVoter => return None,
         },
         CoreEvent::TransferBegan { .. } => Mark::TransferBegan,
         CoreEvent::TransferFailed { .. } => Mark::TransferFailed,
@@ -206,9 +207,13 @@ fn mark_of(event: &CoreEvent) -> Option<Mark> {
             IgnoreReason::Role => Mark::IgnoredRole,
             IgnoreReason::NotAMember => return None,
         },
-        CoreEvent::BecameFollower { .. }
+        // No schedule changes the membership yet.
+        CoreEvent::MembershipChanged { .. }
+        | CoreEvent::MembershipCommitted { .. }
+        | CoreEvent::Removed { .. }
         | CoreEvent::SnapshotWanted { .. }
         | CoreEvent::SnapshotInstalled { .. }
+        | CoreEvent::BecameFollower { .. }
         | CoreEvent::PeerMisbehaved { .. } => return None,
     })
 }

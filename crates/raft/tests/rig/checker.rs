@@ -10,14 +10,13 @@
 
 use std::collections::BTreeMap;
 
-use quorate_raft::{Index, Membership, NodeId, ReadReady, ReadTicket, RoleName, Term};
+use quorate_raft::{Index, NodeId, ReadReady, ReadTicket, RoleName, Term};
 
 use super::member::{Entry, Member};
 
 pub struct Checker {
     /// Whether the test makes up messages: then a complaint about a peer is no failure.
     pub is_forging: bool,
-    membership: Membership,
     leaders: BTreeMap<Term, NodeId>,
     /// The committed entries, with the term in which each was first seen to be.
     pub committed: Vec<(Entry, Term)>,
@@ -38,10 +37,9 @@ struct Seen {
 }
 
 impl Checker {
-    pub fn new(membership: Membership) -> Self {
+    pub fn new() -> Self {
         Self {
             is_forging: false,
-            membership,
             leaders: BTreeMap::new(),
             committed: Vec::new(),
             seen: BTreeMap::new(),
@@ -126,7 +124,12 @@ impl Checker {
                 continue;
             }
             let entry = log[place];
-            for half in [&self.membership.incoming, &self.membership.outgoing] {
+            // A membership needs its own quorum (one that is joint both halves, though the one that
+            // ends the change may count by now); other entries that of whoever commits them first.
+            let raft = members[&id].raft.as_ref().expect("the member runs");
+            let own = raft.membership_at(Index::new(index));
+            let membership = own.unwrap_or_else(|| raft.membership());
+            for half in [&membership.incoming, &membership.outgoing] {
                 let durable =
                     half.iter().filter(|voter| members[voter].disk.durable(place) == Some(&entry));
                 let is_quorum = half.len() < 2 * durable.count() || half.is_empty();

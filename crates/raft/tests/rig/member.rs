@@ -17,6 +17,9 @@ pub struct Entry {
     pub payload: u64,
 }
 
+/// Memberships with the indexes of their entries.
+pub type Memberships = Vec<(Index, Membership)>;
+
 /// What survives a crash.
 #[derive(Clone, Debug, Default)]
 pub struct Disk {
@@ -25,8 +28,12 @@ pub struct Disk {
     pub entries: Vec<Entry>,
     /// How many entries the log has forgotten.
     pub base: usize,
+    /// The memberships of those entries that have one, as far back as the log goes.
+    pub memberships: Memberships,
     /// The entries that the newest snapshot stands for.
     pub snapshot: Vec<Entry>,
+    /// The membership that counts at its end; `None` for the initial one.
+    pub snapshot_membership: Option<(Index, Membership)>,
 }
 
 impl Disk {
@@ -41,6 +48,7 @@ impl Disk {
         if self.entries.get(self.snapshot.len() - 1) != Some(last) {
             self.entries = self.snapshot.clone();
             self.base = self.snapshot.len();
+            self.memberships.clear();
         }
         if self.hard_state.term < last.term {
             self.hard_state = HardState { term: last.term, vote: None };
@@ -61,8 +69,8 @@ pub struct Member {
     pub disk: Disk,
     /// The log as the running member sees it, durable or not.
     pub log: Vec<Entry>,
-    /// Writes that the disk has not done yet, with their entries.
-    pub queue: VecDeque<(Write, Vec<Entry>)>,
+    /// Writes that the disk has not done yet, with their entries and memberships.
+    pub queue: VecDeque<(Write, Vec<Entry>, Memberships)>,
 }
 
 /// What a member had to say after an input.
@@ -113,11 +121,17 @@ impl Member {
                 _ => runs.push(Run { term: entry.term, count: 1 }),
             }
         }
+        let base = last_of(&self.disk.entries[..self.disk.base]);
+        // What the snapshot says counts as far back as the log goes: nothing before it is undone.
+        let (index, membership) = self.snapshot_membership();
+        let mut memberships = vec![(index.min(base.index), membership)];
+        let of_log = self.disk.memberships.iter().filter(|(index, _)| base.index < *index);
+        memberships.extend(of_log.cloned());
         let restored = Restored {
             hard_state: self.disk.hard_state,
-            base: last_of(&self.disk.entries[..self.disk.base]),
+            base,
             runs,
-            memberships: vec![(Index::ZERO, self.membership.clone())],
+            memberships,
             commit: last_of(&self.disk.snapshot).index,
         };
         self.log = self.disk.entries.clone();
@@ -131,21 +145,40 @@ impl Member {
         let raft = self.raft.as_mut().expect("the member runs");
         let commit = place(raft.commit());
         self.disk.snapshot = self.log[..commit].to_vec();
+        let newest = (1..=commit).rev().find_map(|index| {
+            let index = Index::new(u64::try_from(index).expect("small"));
+            Some((index, raft.membership_at(index)?.clone()))
+        });
+        self.disk.snapshot_membership = newest.or(self.disk.snapshot_membership.take());
         let base = base.min(commit).min(place(raft.status().durable));
-        if self.disk.base < base && self.disk.entries[..base] == self.log[..base] {
+        // After a snapshot was installed, the log may not say so yet.
+        let is_logged = self.disk.entries.get(..base) == Some(&self.log[..base]);
+        if self.disk.base < base && is_logged {
             self.disk.base = base;
             raft.compact(last_of(&self.log[..base]));
         }
     }
 
+    /// The membership that counts at the end of the snapshot, if there is one.
+    pub fn snapshot_membership(&self) -> (Index, Membership) {
+        let initial = || (Index::ZERO, self.membership.clone());
+        self.disk.snapshot_membership.clone().unwrap_or_else(initial)
+    }
+
     /// Takes in the snapshot of another member.
-    pub fn install(&mut self, now: Instant, snapshot: &[Entry]) -> Installed {
+    pub fn install(
+        &mut self,
+        now: Instant,
+        snapshot: &[Entry],
+        membership: (Index, Membership),
+    ) -> Installed {
         let raft = self.raft.as_mut().expect("the member runs");
         let point = last_of(snapshot);
         if raft.would_install(point) {
             self.disk.snapshot = snapshot.to_vec();
+            self.disk.snapshot_membership = Some(membership.clone());
         }
-        let installed = raft.install(now, point, (Index::ZERO, self.membership.clone()));
+        let installed = raft.install(now, point, membership);
         if installed == Installed::Reset {
             self.log = snapshot.to_vec();
         }
@@ -181,7 +214,7 @@ impl Member {
         while raft.has_ready() {
             let ready = raft.ready();
             if let Some(write) = ready.write {
-                payloads = self.take_write(&write, payloads);
+                payloads = self.take_write(&raft, &write, payloads);
                 output.writes.push(write);
             }
             output.reads.extend(ready.reads);
@@ -212,15 +245,21 @@ impl Member {
 
     /// The log as it is after a write. `payloads` are those that the input brought, whose last
     /// belongs to the last entry.
-    fn take_write<'a>(&mut self, write: &Write, payloads: &'a [u64]) -> &'a [u64] {
+    fn take_write<'a>(&mut self, raft: &Raft, write: &Write, payloads: &'a [u64]) -> &'a [u64] {
         let Some(entries) = &write.entries else {
-            self.queue.push_back((write.clone(), Vec::new()));
+            self.queue.push_back((write.clone(), Vec::new(), Vec::new()));
             return payloads;
         };
         let count: u64 = entries.runs.iter().map(|run| run.count).sum();
         let count = usize::try_from(count).expect("small");
-        let own = match entries.source {
+        let of_change =
+            [7_000_000_000 + 1000 * entries.runs[0].term.value() + entries.first.value()];
+        let own = match &entries.source {
             Source::TermStart => &[0][..],
+            Source::Membership(membership) => {
+                assert_eq!(raft.membership_at(entries.first), Some(membership));
+                &of_change[..]
+            }
             Source::Proposal | Source::Received => &payloads[payloads.len() - count..],
         };
         assert_eq!(own.len(), count, "every entry has its payload");
@@ -230,25 +269,36 @@ impl Member {
         self.log.truncate(place(entries.first) - 1);
         assert_eq!(self.log.len() + 1, place(entries.first), "no hole in the log");
         self.log.extend(&new);
-        self.queue.push_back((write.clone(), new));
-        if entries.source == Source::TermStart { payloads } else { &[] }
+        let indexes = place(entries.first)..=self.log.len();
+        let memberships = indexes.filter_map(|index| {
+            let index = Index::new(u64::try_from(index).expect("small"));
+            Some((index, raft.membership_at(index)?.clone()))
+        });
+        self.queue.push_back((write.clone(), new, memberships.collect()));
+        match &entries.source {
+            Source::TermStart | Source::Membership(_) => payloads,
+            Source::Proposal | Source::Received => &[],
+        }
     }
 
     /// The oldest `count` writes reach the disk; the receipt of the last of them.
     pub fn persist(&mut self, count: usize) -> Option<Receipt> {
         let mut receipt = None;
         for _ in 0..count {
-            let Some((write, new)) = self.queue.pop_front() else { break };
+            let Some((write, new, memberships)) = self.queue.pop_front() else { break };
             if let Some(hard_state) = write.hard_state {
                 self.disk.hard_state = hard_state;
             }
             if let Some(point) = write.reset {
                 self.disk.base = place(point.index);
                 self.disk.entries = self.disk.snapshot[..self.disk.base].to_vec();
+                self.disk.memberships.clear();
             }
             if let Some(entries) = &write.entries {
                 self.disk.entries.truncate(place(entries.first) - 1);
                 self.disk.entries.extend(new);
+                self.disk.memberships.retain(|&(index, _)| index < entries.first);
+                self.disk.memberships.extend(memberships);
             }
             receipt = Some(write.receipt);
         }

@@ -13,8 +13,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use quorate_raft::{
-    Config, EntryId, Envelope, Event, HardState, Index, Input, Installed, Instant, Membership,
-    Message, NodeId, ReadTicket, RoleName, Term, WantedSnapshot,
+    ChangeError, Config, EntryId, Envelope, Event, HardState, Index, Input, Installed, Instant,
+    Membership, Message, NodeId, ReadTicket, RoleName, Target, Term, WantedSnapshot,
 };
 
 use checker::Checker;
@@ -75,6 +75,12 @@ pub fn entry(index: u64, term: u64) -> EntryId {
     EntryId::new(Term::new(term), Index::new(index))
 }
 
+/// The wish for these voters and learners.
+pub fn target(voters: &[u64], learners: &[u64]) -> Target {
+    let ids = |ids: &[u64]| ids.iter().copied().map(node).collect();
+    Target { voters: ids(voters), learners: ids(learners), expected: None }
+}
+
 impl Cluster {
     /// Members 1 to `voters`, all started, with empty logs.
     pub fn new(voters: u64, seed: u64) -> Self {
@@ -103,13 +109,27 @@ impl Cluster {
             members: members.collect(),
             network: Vec::new(),
             now: Instant::default(),
-            checker: Checker::new(membership.clone()),
+            checker: Checker::new(),
             cut: BTreeSet::new(),
             wanted: BTreeMap::new(),
             resets: 0,
             transcript: None,
             next_payload: 1,
         }
+    }
+
+    /// Nodes that belong to nobody yet, with the ids after those of all members; none started. What
+    /// they are told of the cluster is how it began.
+    pub fn add_spares(&mut self, count: u64, seed: u64) -> Vec<NodeId> {
+        let (last, like) = self.members.last_key_value().expect("a cluster has members");
+        let (last, like) = (last.value(), (like.config.clone(), like.membership.clone()));
+        let ids: Vec<NodeId> = (last + 1..=last + count).map(node).collect();
+        for &id in &ids {
+            let seed = seed.wrapping_mul(1000).wrapping_add(id.value());
+            let config = Config { id, seed, ..like.0.clone() };
+            self.members.insert(id, Member::new(config, like.1.clone()));
+        }
+        ids
     }
 
     /// Gives a member that has not started a durable state: its term and the terms of its entries.
@@ -150,6 +170,11 @@ impl Cluster {
 
     pub fn is_up(&self, id: NodeId) -> bool {
         self.members[&id].raft.is_some()
+    }
+
+    /// Whether a member runs and waits for a deadline.
+    pub fn is_waiting(&self, id: NodeId) -> bool {
+        self.members[&id].raft.as_ref().is_some_and(|raft| raft.deadline() < Instant::NEVER)
     }
 
     pub fn up(&self) -> Vec<NodeId> {
@@ -218,14 +243,27 @@ impl Cluster {
         });
         let from = from.max_by_key(|&(other, _)| (*other == wanted.from, *other));
         let Some((&from, member)) = from else { return false };
-        let snapshot = member.disk.snapshot.clone();
+        let (snapshot, membership) = (member.disk.snapshot.clone(), member.snapshot_membership());
         let Some(before) = self.member(id).snapshot() else { return false };
-        let installed = self.member(id).install(now, &snapshot);
+        let installed = self.member(id).install(now, &snapshot, membership);
         self.resets += u64::from(installed == Installed::Reset);
         self.say(format!("{id} < the snapshot of {from} up to {}: {installed:?}", snapshot.len()));
         self.member(id).check(&before);
         self.drain(id, &[]);
         true
+    }
+
+    /// A member is asked to change the membership.
+    pub fn change(&mut self, id: NodeId, target: &Target) -> Result<EntryId, ChangeError> {
+        let now = self.now;
+        let raft = self.member(id).raft.as_mut().expect("the member runs");
+        let changed = raft.change_membership(now, target).map(|proposed| proposed.first);
+        match &changed {
+            Ok(entry) => self.say(format!("{id} | begins a change with entry {entry}")),
+            Err(error) => self.say(format!("{id} | does not change the membership: {error}")),
+        }
+        self.drain(id, &[]);
+        changed
     }
 
     /// A read at a member.

@@ -1,8 +1,10 @@
 //! Messages, writes and events as people read them.
 
+use std::collections::BTreeSet;
+
 use quorate_raft::{
-    Append, CampaignCause, Envelope, Event, IgnoreReason, Message, Misbehaviour, NodeId,
-    ProbeCause, Refusal, Run, Source, StepDownCause, Verdict, Write,
+    Append, CampaignCause, Envelope, Event, IgnoreReason, Membership, Message, Misbehaviour,
+    NodeId, ProbeCause, Refusal, Run, Source, StepDownCause, Verdict, Write,
 };
 
 fn runs(runs: &[Run]) -> String {
@@ -72,14 +74,31 @@ pub fn write(write: &Write) -> String {
         parts.push(format!("begin after {point}"));
     }
     if let Some(entries) = &write.entries {
-        let source = match entries.source {
-            Source::Proposal => "proposed",
-            Source::TermStart => "term start",
-            Source::Received => "received",
+        let source = match &entries.source {
+            Source::Proposal => "proposed".to_owned(),
+            Source::TermStart => "term start".to_owned(),
+            Source::Membership(content) => membership(content),
+            Source::Received => "received".to_owned(),
         };
         parts.push(format!("entries from {}: {} ({source})", entries.first, runs(&entries.runs)));
     }
     format!("write {}", parts.join("; "))
+}
+
+/// `voters 1 2 3, learners 4`; of a change, `voters 1 2 4 and 1 2 3, learners 5, to become 3`.
+pub fn membership(membership: &Membership) -> String {
+    let ids =
+        |ids: &BTreeSet<NodeId>| ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+    let Membership { incoming, outgoing, learners, learners_next } = membership;
+    let mut text = format!("voters {}", ids(incoming));
+    for (what, set) in
+        [(" and", outgoing), (", learners", learners), (", to become", learners_next)]
+    {
+        if !set.is_empty() {
+            text += &format!("{what} {}", ids(set));
+        }
+    }
+    text
 }
 
 fn leader(leader: Option<NodeId>) -> String {
@@ -108,6 +127,7 @@ pub fn event(event: &Event) -> String {
             let cause = match cause {
                 StepDownCause::HigherTerm { from } => format!("{from} has a higher term"),
                 StepDownCause::QuorumLost => "no quorum was heard".to_owned(),
+                StepDownCause::NotAVoter => "it has no vote any more".to_owned(),
             };
             format!("leads term {term} no longer: {cause}")
         }
@@ -124,6 +144,9 @@ pub fn event(event: &Event) -> String {
             format!("would not vote for {candidate}: {}", refusal(*reason))
         }
         Event::Truncated { first, last } => format!("removes its entries {first} to {last}"),
+        Event::MembershipChanged { index } => format!("counts by the membership of {index}"),
+        Event::MembershipCommitted { index } => format!("has the membership of {index} for good"),
+        Event::Removed { index } => format!("is removed by {index}"),
         Event::AppendRefused { previous, hint } => {
             format!("has no entry {previous}; may agree up to {hint}")
         }
