@@ -7,7 +7,7 @@ use crate::progress::{Flow, Progress};
 use crate::raft::{Raft, Role};
 use crate::ready::{HardState, RoleName};
 use crate::trail::Trail;
-use crate::types::{EntryId, Index, NodeId, Term};
+use crate::types::{EntryId, Index, Instant, NodeId, Term};
 
 /// What of a member is compared with its later state.
 #[derive(Clone, Debug)]
@@ -16,6 +16,7 @@ pub struct Snapshot {
     leader: Option<NodeId>,
     hard_state: HardState,
     commit: Index,
+    promised_until: Instant,
     trail: Trail,
 }
 
@@ -28,6 +29,7 @@ impl Snapshot {
             leader: raft.leader(),
             hard_state: raft.core.hard_state,
             commit: raft.commit(),
+            promised_until: raft.core.promise.until,
             trail: raft.core.trail.clone(),
         }
     }
@@ -79,6 +81,7 @@ pub fn check_step(before: &Snapshot, raft: &Raft) {
     let (old, new) = (before.hard_state, core.hard_state);
     assert!(old.term <= new.term, "the term never falls");
     assert!(before.commit <= core.commit, "the commit index never falls");
+    assert!(before.promised_until <= core.promise.until, "a promise is never shortened");
     if old.term == new.term {
         assert!(old.vote.is_none() || old.vote == new.vote, "a vote is given once in a term");
         let same_leader = before.leader.is_none()

@@ -11,7 +11,7 @@
 //! quorum, and every message of a new term.
 //!
 //! Left out so far: snapshots and compaction, changes of membership (all arithmetic is joint
-//! already), leases.
+//! already).
 #![no_std]
 
 extern crate alloc;
@@ -25,6 +25,7 @@ mod event;
 mod follower;
 pub mod invariants;
 mod leader;
+mod lease;
 mod membership;
 mod message;
 mod progress;
@@ -44,6 +45,7 @@ pub use config::{ConfigError, RestoreError};
 pub use event::{
     CampaignCause, Event, IgnoreReason, Misbehaviour, ProbeCause, Refusal, StepDownCause,
 };
+pub use lease::LeaseConfig;
 pub use membership::Membership;
 pub use message::{Append, Envelope, Message, ReadTicket, Run, Verdict};
 pub use raft::Raft;

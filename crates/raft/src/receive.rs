@@ -58,10 +58,10 @@ impl Raft {
     fn on_message(&mut self, from: NodeId, message: Message) -> Transition {
         match message {
             Message::Append(append) => self.on_append(from, &append),
-            Message::Heartbeat { commit, round } => {
+            Message::Heartbeat { commit, round, sent_at } => {
                 let follower = Self::follower_of(&mut self.role, &mut self.core, from);
                 follower.on_leader_heard(&mut self.core);
-                follower.on_heartbeat(&mut self.core, commit, round);
+                follower.on_heartbeat(&mut self.core, commit, round, sent_at);
             }
             Message::TimeoutNow => {
                 Self::follower_of(&mut self.role, &mut self.core, from);

@@ -9,6 +9,7 @@ use quorate_raft::{
 };
 
 use super::Packet;
+use super::clock::Clock;
 
 /// An entry: who made it, and what it says. The no-op of a term says 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +28,7 @@ pub struct Disk {
 pub struct Member {
     pub config: Config,
     pub membership: Membership,
+    pub clock: Clock,
     pub raft: Option<Raft>,
     pub disk: Disk,
     /// The log as the running member sees it, durable or not.
@@ -63,6 +65,7 @@ impl Member {
         Self {
             config,
             membership,
+            clock: Clock::exact(),
             raft: None,
             disk: Disk::default(),
             log: Vec::new(),

@@ -137,6 +137,7 @@ impl World {
                 append_entries_max: 8,
                 inflight_appends_max: 4,
                 inflight_bytes_max: 1024,
+                lease: None,
                 seed: self.random ^ self.lives,
             },
             log: Options { segment_bytes: 4096, cache_bytes: 512, ..Options::default() },
