@@ -19,6 +19,7 @@ mod apply;
 mod drain;
 mod effects;
 mod forward;
+mod freshness;
 mod machine;
 mod membership;
 mod message;
@@ -27,6 +28,7 @@ mod proposals;
 mod replica;
 
 pub use effects::{Effects, Fatal, OpenError, Refused, Setup};
+pub use freshness::Freshness;
 pub use machine::{Command, StateMachine, Wants, WriteOut};
 pub use message::{Append, Body, PeerMessage, Proposals};
 pub use replica::Replica;

@@ -7,7 +7,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use quorate_log::{Choices, Identity, MemDisk, Options, SyncJob};
 use quorate_raft::{Config, Instant, Membership, NodeId, ReadTicket};
-use quorate_replica::{Body, Command, PeerMessage, Replica, Setup, StateMachine, Wants, WriteOut};
+use quorate_replica::{
+    Body, Command, Freshness, PeerMessage, Replica, Setup, StateMachine, Wants, WriteOut,
+};
 
 const STEP: Duration = Duration::from_millis(2);
 
@@ -83,6 +85,10 @@ pub(crate) struct World {
     /// The order that the members have applied, as far as any has come.
     order: Vec<u64>,
     answered: BTreeSet<u64>,
+    /// When a ledger had to be how long to hold all that was answered; rising in both.
+    prefixes: Vec<(Instant, usize)>,
+    /// How many reads of a bounded age were served without a message.
+    fresh: u64,
     trace: u64,
 }
 
@@ -99,6 +105,8 @@ impl World {
             lives: 0,
             order: Vec::new(),
             answered: BTreeSet::new(),
+            prefixes: Vec::new(),
+            fresh: 0,
             trace: 0,
         };
         for _ in 0..count {
@@ -192,6 +200,9 @@ impl World {
         if self.draw(10) == 0 {
             self.read();
         }
+        if self.draw(5) == 0 {
+            self.read_within();
+        }
         self.pass_time();
     }
 
@@ -222,6 +233,25 @@ impl World {
         let Some(replica) = &mut member.replica else { return };
         let ticket = replica.read(now);
         member.reads.push((ticket, answered));
+        self.settle(at);
+    }
+
+    /// A read that may be of some age: it shows what was answered before that.
+    fn read_within(&mut self) {
+        let (at, staleness) = (self.pick_member(), self.draw(400));
+        let (now, staleness) = (self.now, Duration::from_millis(staleness));
+        let answered = self.answered_prefix();
+        let Some(replica) = &mut self.members[at].replica else { return };
+        match replica.read_within(now, staleness) {
+            Freshness::Fresh => {
+                let is_old = |(when, _): &&(Instant, usize)| staleness < now.since(*when);
+                let needed = self.prefixes.iter().rev().find(is_old).map_or(0, |found| found.1);
+                let held = replica.machine().0.len();
+                assert!(needed <= held, "a read of {staleness:?} sees what was answered before");
+                self.fresh += 1;
+            }
+            Freshness::Ticket(ticket) => self.members[at].reads.push((ticket, answered)),
+        }
         self.settle(at);
     }
 
@@ -308,6 +338,7 @@ impl World {
             let known = self.order.len().min(ledger.len());
             assert_eq!(ledger[..known], self.order[..known], "all apply the same, in one order");
             self.order.extend_from_slice(&ledger[known..]);
+            let is_answer = !effects.replies.is_empty();
             for (sequence, place) in effects.replies {
                 let value = member.waiting.remove(&sequence).expect("an answer comes once");
                 assert_eq!(ledger[place], value, "the answer is to the command that was proposed");
@@ -323,6 +354,9 @@ impl World {
             self.trace = (self.trace ^ summary).wrapping_mul(0x0100_0000_01B3);
             let idle = messages.is_empty() && !effects.more;
             self.messages.extend(messages);
+            if is_answer {
+                self.prefixes.push((now, self.answered_prefix()));
+            }
             if idle {
                 return;
             }
@@ -355,6 +389,10 @@ impl World {
 
     pub(crate) fn answered(&self) -> usize {
         self.answered.len()
+    }
+
+    pub(crate) fn fresh(&self) -> u64 {
+        self.fresh
     }
 
     pub(crate) fn terms(&self) -> u64 {
