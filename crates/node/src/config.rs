@@ -4,7 +4,7 @@ use std::net::TcpListener;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use quorate_raft::NodeId;
+use quorate_raft::{LeaseConfig, NodeId};
 
 /// The settings of a node.
 #[derive(Debug)]
@@ -22,6 +22,9 @@ pub struct NodeConfig {
     pub data_dir: PathBuf,
     /// How fast it beats.
     pub timing: Timing,
+    /// Whether a leader answers reads by a lease; `None`: it does not. The same on all members; what
+    /// it assumes of clocks is in docs/raft.md, *Leases*.
+    pub lease: Option<LeaseConfig>,
 }
 
 /// Another member.

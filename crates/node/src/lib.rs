@@ -28,3 +28,4 @@ pub use board::NodeStatus;
 pub use config::{NodeConfig, Peer, Timing};
 pub use error::{Error, Halted, HandOverError, StartError};
 pub use node::Node;
+pub use quorate_raft::LeaseConfig;

@@ -124,6 +124,7 @@ impl Dev {
             advertise_client_urls: vec![place.client_url.clone()],
             peer_listener: bind("peer URL", &place.peer_url)?,
             timing: Timing::default(),
+            lease: None,
             request_bytes_max: ServerConfig::REQUEST_BYTES_MAX,
             txn_ops_max: ServerConfig::TXN_OPS_MAX,
         })

@@ -6,7 +6,8 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use quorate_node::{
-    Error as NodeError, Halted, HandOverError, Node, NodeConfig, Peer, StartError, Timing,
+    Error as NodeError, Halted, HandOverError, LeaseConfig, Node, NodeConfig, Peer, StartError,
+    Timing,
 };
 use quorate_proto::etcdserverpb::Member as MemberRecord;
 use quorate_raft::{NodeId, TransferError};
@@ -44,6 +45,8 @@ pub struct ServerConfig {
     pub peer_listener: StdListener,
     /// The timers of Raft.
     pub timing: Timing,
+    /// Whether a leader answers reads by a lease; the same on all members.
+    pub lease: Option<LeaseConfig>,
     /// The bytes of a request at most.
     pub request_bytes_max: usize,
     /// The operations of a transaction at most.
@@ -108,6 +111,7 @@ impl Server {
             listener: config.peer_listener,
             data_dir: config.data_dir,
             timing: config.timing,
+            lease: config.lease,
         };
         let node = Node::start(node, Machine::new(store, attributes.clone())).await?;
         let member = Arc::new(Member {
