@@ -22,8 +22,8 @@ pub struct NodeConfig {
     pub data_dir: PathBuf,
     /// How fast it beats.
     pub timing: Timing,
-    /// Whether a leader answers reads by a lease; `None`: it does not. The same on all members; what
-    /// it assumes of clocks is in docs/raft.md, *Leases*.
+    /// Whether a leader answers reads by a lease; `None`: it does not. The same on all members;
+    /// what it assumes of clocks is in docs/raft.md, *Leases*.
     pub lease: Option<LeaseConfig>,
 }
 

@@ -246,8 +246,8 @@ fn lease(duration: Option<u64>, drift: Option<u32>, timing: Timing) -> Result<Op
     );
     ensure!(
         timing.heartbeat_interval < duration,
-        "--lease-duration is {milliseconds} ms, not above --heartbeat-interval of {:?}, so it would \
-         end before it is renewed; raise it to several of those",
+        "--lease-duration is {milliseconds} ms, not above --heartbeat-interval of {:?}, so it \
+         would end before it is renewed; raise it to several of those",
         timing.heartbeat_interval,
     );
     ensure!(

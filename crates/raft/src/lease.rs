@@ -33,9 +33,9 @@ pub struct LeaseConfig {
     /// How long a leader's lease lasts, by its clock, from when the heartbeats were sent that a
     /// quorum answered.
     pub duration: Duration,
-    /// How much faster one member's clock may run than another's at most, in parts per thousand:
-    /// while one advances by `duration`, no other advances by more than `duration` and so many
-    /// thousandths of it. A clock that jumps counts as one that runs.
+    /// How far one member's clock may run ahead of another's at most, in parts per thousand of
+    /// `duration`: while one advances by `duration` or less, no other advances by more than so many
+    /// thousandths of `duration` beyond that. A clock that jumps counts as one that runs.
     pub clock_drift_max: u32,
 }
 
@@ -47,23 +47,20 @@ impl LeaseConfig {
     /// by the slowest clock. Rounded up.
     #[must_use]
     pub fn support(&self) -> Duration {
-        nanoseconds((self.duration.as_nanos() * self.stretch()).div_ceil(1000))
+        self.duration.saturating_add(self.drift())
     }
 
     /// For how long a leader may count on a promise, by its own clock: never more than `duration`,
-    /// and less if the voter promised less than this member would. Rounded down.
+    /// and less if the voter promised less than this member would.
     fn usable(&self, promised: Duration) -> Duration {
-        self.duration.min(nanoseconds(promised.as_nanos() * 1000 / self.stretch()))
+        self.duration.min(promised.saturating_sub(self.drift()))
     }
 
-    /// What the fastest clock does while the slowest advances by 1000.
-    fn stretch(&self) -> u128 {
-        1000 + u128::from(self.clock_drift_max)
+    /// How far the fastest clock gets ahead of the slowest. Rounded up.
+    fn drift(&self) -> Duration {
+        let drift = (self.duration.as_nanos() * u128::from(self.clock_drift_max)).div_ceil(1000);
+        Duration::from_nanos(u64::try_from(drift).unwrap_or(u64::MAX))
     }
-}
-
-fn nanoseconds(count: u128) -> Duration {
-    Duration::from_nanos(u64::try_from(count).unwrap_or(u64::MAX))
 }
 
 /// What this member owes to a leader. Never shortened; nothing shows it to be kept too long but
@@ -205,7 +202,8 @@ mod tests {
     fn a_leader_counts_on_no_more_than_was_promised_nor_on_more_than_its_own_duration() {
         let lease = LeaseConfig { duration: Duration::from_millis(800), clock_drift_max: 100 };
         assert_eq!(lease.usable(Duration::ZERO), Duration::ZERO);
-        assert_eq!(lease.usable(Duration::from_millis(440)), Duration::from_millis(400));
+        assert_eq!(lease.usable(Duration::from_millis(440)), Duration::from_millis(360));
+        assert_eq!(lease.usable(Duration::from_millis(79)), Duration::ZERO);
         assert_eq!(lease.usable(Duration::MAX), lease.duration);
     }
 }

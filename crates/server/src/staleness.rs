@@ -1,10 +1,10 @@
 //! How old an answer may be: what a request says about it in its metadata.
 //!
 //! etcd's API knows two kinds of reads: linearizable, and of any age (`serializable`). A request
-//! that carries the metadata [`NAME`] is answered from the asked member's own state as well, but only
-//! if that shows everything that was acknowledged up to so long before; otherwise the member asks
-//! the leader, as for a linearizable read. Where a request says both, this one counts: it promises
-//! more.
+//! that carries the metadata [`NAME`] is answered from the asked member's own state as well, but
+//! only if that shows everything that was acknowledged up to so long before; otherwise the member
+//! asks the leader, as for a linearizable read. Where a request says both, this one counts: it
+//! promises more.
 
 use std::time::Duration;
 
