@@ -17,7 +17,9 @@ use crate::message::{
 };
 use crate::options::Options;
 use crate::pool::{Pool, Slot};
-use crate::request::{CompactOptions, DeleteOptions, MemberListOptions, PutOptions, RangeOptions};
+use crate::request::{
+    CompactOptions, DeleteOptions, MAX_STALENESS, MemberListOptions, PutOptions, RangeOptions,
+};
 use crate::retry::{self, Kind};
 use crate::txn::{Txn, is_read_only};
 
@@ -64,9 +66,13 @@ impl Client {
         key: impl Into<Bytes>,
         options: RangeOptions,
     ) -> Result<RangeResponse, Error> {
+        let staleness = options.staleness();
         let request = options.into_request(key.into());
         retry::run(&self.pool, Kind::Read, |channel| {
-            let request = request.clone();
+            let mut request = tonic::Request::new(request.clone());
+            if let Some(staleness) = &staleness {
+                request.metadata_mut().insert(MAX_STALENESS, staleness.clone());
+            }
             async move { kv(channel).range(request).await }
         })
         .await

@@ -1,10 +1,19 @@
 //! What can be asked beside the key: small builders that turn into etcd's messages.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use quorate_proto::etcdserverpb::range_request;
 use quorate_proto::etcdserverpb::{
     CompactionRequest, DeleteRangeRequest, MemberListRequest, PutRequest, RangeRequest,
 };
+use tonic::metadata::{Ascii, MetadataValue};
+
+/// The metadata that says how old an answer may be.
+pub(crate) const MAX_STALENESS: &str = "quorate-max-staleness";
+
+/// Whoever allows more than a year's age does not mind any.
+const STALENESS_LIMIT: Duration = Duration::from_hours(366 * 24);
 
 /// Which keys, counted from the key given.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -88,6 +97,7 @@ pub struct RangeOptions {
     span: Span,
     /// All but the keys; the client never sends another field of it.
     rest: RangeRequest,
+    max_staleness: Option<Duration>,
 }
 
 impl RangeOptions {
@@ -159,6 +169,16 @@ impl RangeOptions {
         self
     }
 
+    /// From the asked member's own state, if that shows everything acknowledged up to `staleness`
+    /// before the request came there; else that member asks the leader. Of quorate alone: etcd
+    /// takes no notice, and answers as for any read agreed on by a quorum. Within a transaction it
+    /// has no effect. Counted in whole milliseconds, the rest is dropped.
+    #[must_use]
+    pub fn max_staleness(mut self, staleness: Duration) -> Self {
+        self.max_staleness = Some(staleness);
+        self
+    }
+
     /// Without the values.
     #[must_use]
     pub fn keys_only(mut self) -> Self {
@@ -176,6 +196,13 @@ impl RangeOptions {
     pub(crate) fn into_request(self, key: Bytes) -> RangeRequest {
         let (key, range_end) = self.span.bounds(key);
         RangeRequest { key, range_end, ..self.rest }
+    }
+
+    /// What the request says in its metadata about the age of the answer.
+    pub(crate) fn staleness(&self) -> Option<MetadataValue<Ascii>> {
+        let staleness = self.max_staleness?.min(STALENESS_LIMIT);
+        let text = format!("{}ms", staleness.as_millis());
+        Some(text.parse().expect("digits and letters are metadata"))
     }
 }
 
@@ -336,6 +363,17 @@ mod tests {
         assert_eq!(bounds(RangeOptions::new().from_key(), "k"), ("k".into(), ZERO));
         let delete = DeleteOptions::new().prefix().into_request(Bytes::new());
         assert_eq!((delete.key, delete.range_end), (ZERO, ZERO));
+    }
+
+    #[test]
+    fn an_age_is_said_in_whole_milliseconds() {
+        let said = |age| {
+            let value = RangeOptions::new().max_staleness(age).staleness().unwrap();
+            value.to_str().unwrap().to_owned()
+        };
+        assert_eq!(RangeOptions::new().staleness(), None);
+        assert_eq!(said(Duration::from_micros(250_999)), "250ms");
+        assert_eq!(said(Duration::MAX), "31622400000ms");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::net::TcpListener;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use quorate_raft::NodeId;
+use quorate_raft::{LeaseConfig, NodeId};
 use quorate_replica::SnapshotPolicy;
 
 /// The settings of a node.
@@ -25,6 +25,9 @@ pub struct NodeConfig {
     pub timing: Timing,
     /// When snapshots are taken, and how much of the log stays.
     pub snapshots: SnapshotPolicy,
+    /// Whether a leader answers reads by a lease; `None`: it does not. The same on all members;
+    /// what it assumes of clocks is in docs/raft.md, *Leases*.
+    pub lease: Option<LeaseConfig>,
 }
 
 /// Another member.

@@ -1,6 +1,7 @@
 //! Where everything that happens comes together, for the owner to take in one go.
 
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use quorate_log::{RealDisk, SyncFailure, Synced};
@@ -18,6 +19,8 @@ pub(crate) enum Event<R> {
     Propose(Bytes, ReplyWaiter<R>),
     /// A client wants a linearizable read.
     Read(ReadWaiter),
+    /// A client wants a read that is so stale at most.
+    ReadWithin(Duration, ReadWaiter),
     /// The leadership is to be handed over, to somebody or to whoever can take over soonest.
     HandOver(Option<NodeId>, HandOverWaiter),
     /// Somebody wants to know when everything proposed before is answered.

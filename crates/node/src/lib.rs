@@ -29,4 +29,5 @@ pub use board::NodeStatus;
 pub use config::{NodeConfig, Peer, Timing};
 pub use error::{Error, Halted, HandOverError, StartError};
 pub use node::Node;
+pub use quorate_raft::LeaseConfig;
 pub use quorate_replica::SnapshotPolicy;

@@ -1,6 +1,7 @@
 //! The node as its users see it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use quorate_raft::NodeId;
@@ -78,6 +79,18 @@ impl<R: Send + 'static> Node<R> {
     pub async fn linearize(&self) -> Result<(), Error> {
         let (waiter, confirmed) = oneshot::channel();
         self.inner.inbox.push(Event::Read(waiter));
+        confirmed.await.unwrap_or(Err(Error::Stopped))
+    }
+
+    /// Returns once everything that was answered up to `staleness` before this call, on any member,
+    /// is applied here. Often that is known already, and then no message is sent: about one in
+    /// `staleness` asks the leader, whatever the load. Otherwise as [`Self::linearize`].
+    ///
+    /// # Errors
+    /// If the node stops.
+    pub async fn linearize_within(&self, staleness: Duration) -> Result<(), Error> {
+        let (waiter, confirmed) = oneshot::channel();
+        self.inner.inbox.push(Event::ReadWithin(staleness, waiter));
         confirmed.await.unwrap_or(Err(Error::Stopped))
     }
 

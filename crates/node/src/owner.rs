@@ -204,9 +204,10 @@ where
 
     /// Takes in what happened since the last round, and carries out what follows.
     fn round(&mut self) -> Result<More, Failure> {
-        let now = self.clock.now();
         let mut events = std::mem::take(&mut self.events);
         self.parts.inbox.take(&mut events);
+        // Read when all of these have happened, and not before: leases are counted from it.
+        let now = self.clock.now();
         for event in events.drain(..) {
             self.take_in(now, event)?;
         }
@@ -230,6 +231,13 @@ where
                 self.proposers.push(waiter);
             }
             Event::Read(waiter) => self.readers.push(waiter),
+            Event::ReadWithin(staleness, waiter) => {
+                if self.replica.is_fresh(now, staleness) {
+                    self.answers.reads.push((waiter, Ok(())));
+                } else {
+                    self.readers.push(waiter);
+                }
+            }
             Event::HandOver(to, waiter) => {
                 self.hand_overs.add(self.replica.transfer(now, to), waiter);
             }
@@ -417,7 +425,7 @@ where
         for event in self.parts.inbox.close() {
             match event {
                 Event::Propose(_, waiter) => self.proposers.push(waiter),
-                Event::Read(waiter) => self.readers.push(waiter),
+                Event::Read(waiter) | Event::ReadWithin(_, waiter) => self.readers.push(waiter),
                 // Whatever failed after it failed because of it.
                 Event::Synced(Err(failure)) if reason != Halted::Asked => {
                     reason = Halted::Failed(Failure::Disk(failure).reason());

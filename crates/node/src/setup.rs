@@ -34,6 +34,7 @@ pub(crate) fn setup(config: &NodeConfig) -> Setup {
             append_entries_max: APPEND_ENTRIES_MAX,
             inflight_appends_max: INFLIGHT_APPENDS_MAX,
             inflight_bytes_max: INFLIGHT_BYTES_MAX,
+            lease: config.lease,
             seed: random(),
         },
         log: Options::default(),

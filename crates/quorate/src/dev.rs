@@ -125,6 +125,7 @@ impl Dev {
             peer_listener: bind("peer URL", &place.peer_url)?,
             timing: Timing::default(),
             snapshots: SnapshotPolicy::default(),
+            lease: None,
             request_bytes_max: ServerConfig::REQUEST_BYTES_MAX,
             txn_ops_max: ServerConfig::TXN_OPS_MAX,
         })

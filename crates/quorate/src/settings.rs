@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use clap::{Args, ValueEnum};
-use quorate_node::{SnapshotPolicy, Timing};
+use quorate_node::{LeaseConfig, SnapshotPolicy, Timing};
 use quorate_server::{Cluster, ServerConfig, check_url};
 use serde::Deserialize;
 
@@ -72,6 +72,17 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "MS", env = "QUORATE_ELECTION_TIMEOUT")]
     election_timeout: Option<u64>,
 
+    /// Let the leader answer reads without asking the others, for this many milliseconds after a
+    /// heartbeat that they answered; safe only while clocks keep to --clock-drift-max. The same on
+    /// all members [default: off]
+    #[arg(long, value_name = "MS", env = "QUORATE_LEASE_DURATION")]
+    lease_duration: Option<u64>,
+
+    /// By how much one member's clock may run faster than another's, in thousandths; for
+    /// --lease-duration [default: 100]
+    #[arg(long, value_name = "THOUSANDTHS", env = "QUORATE_CLOCK_DRIFT_MAX")]
+    clock_drift_max: Option<u32>,
+
     /// The bytes of a request at most [default: 1572864]
     #[arg(long, value_name = "BYTES", env = "QUORATE_MAX_REQUEST_BYTES")]
     max_request_bytes: Option<usize>,
@@ -93,6 +104,10 @@ pub(crate) struct Settings {
 
 /// The election timeout may be configured from and to these.
 const ELECTION_TIMEOUT_MS: std::ops::RangeInclusive<u64> = 10..=50_000;
+
+/// The clock drift that leases assume if nothing is said, in thousandths: far more than quartz and
+/// slewing come to, and still short of what it costs an election.
+const CLOCK_DRIFT_DEFAULT: u32 = 100;
 
 /// The largest request may be configured from and to these: what is proposed must fit into one
 /// message between members.
@@ -126,6 +141,8 @@ impl Settings {
             initial_cluster_token: self.initial_cluster_token.or(rest.initial_cluster_token),
             heartbeat_interval: self.heartbeat_interval.or(rest.heartbeat_interval),
             election_timeout: self.election_timeout.or(rest.election_timeout),
+            lease_duration: self.lease_duration.or(rest.lease_duration),
+            clock_drift_max: self.clock_drift_max.or(rest.clock_drift_max),
             max_request_bytes: self.max_request_bytes.or(rest.max_request_bytes),
             max_txn_ops: self.max_txn_ops.or(rest.max_txn_ops),
             snapshot_log_bytes: self.snapshot_log_bytes.or(rest.snapshot_log_bytes),
@@ -152,6 +169,7 @@ impl Settings {
         let token = self.initial_cluster_token.unwrap_or("etcd-cluster".into());
         let cluster = Cluster::parse(&members, &token)?;
         let timing = timing(self.heartbeat_interval, self.election_timeout)?;
+        let lease = lease(self.lease_duration, self.clock_drift_max, timing)?;
         if let Some(seat) = cluster.seat(&name) {
             let mut advertised = urls(&advertise_peer);
             advertised.sort();
@@ -198,6 +216,7 @@ impl Settings {
             data_dir,
             timing,
             snapshots: snapshots(self.snapshot_log_bytes, self.snapshot_trailing_bytes)?,
+            lease,
             request_bytes_max,
             txn_ops_max: self.max_txn_ops.unwrap_or(ServerConfig::TXN_OPS_MAX),
         })
@@ -236,6 +255,39 @@ fn snapshots(log_bytes: Option<u64>, trailing_bytes: Option<u64>) -> Result<Snap
         log_bytes,
         trailing_bytes: trailing_bytes.unwrap_or(default.trailing_bytes),
     })
+}
+
+/// A lease, if its duration is given; checked as the core does, in terms of the flags.
+fn lease(duration: Option<u64>, drift: Option<u32>, timing: Timing) -> Result<Option<LeaseConfig>> {
+    let Some(milliseconds) = duration else {
+        ensure!(
+            drift.is_none(),
+            "--clock-drift-max is for leases, which are off; give --lease-duration too, or neither"
+        );
+        return Ok(None);
+    };
+    let duration = Duration::from_millis(milliseconds);
+    let clock_drift_max = drift.unwrap_or(CLOCK_DRIFT_DEFAULT);
+    let lease = LeaseConfig { duration, clock_drift_max };
+    ensure!(
+        clock_drift_max <= 1000,
+        "--clock-drift-max is {clock_drift_max} thousandths; it must be at most 1000, and leases \
+         are not for clocks that are worse",
+    );
+    ensure!(
+        timing.heartbeat_interval < duration,
+        "--lease-duration is {milliseconds} ms, not above --heartbeat-interval of {:?}, so it \
+         would end before it is renewed; raise it to several of those",
+        timing.heartbeat_interval,
+    );
+    ensure!(
+        lease.support() < timing.election_timeout,
+        "--lease-duration is {milliseconds} ms, with {clock_drift_max} thousandths for clock drift \
+         {:?}: that must be below --election-timeout of {:?}; lower the one or raise the other",
+        lease.support(),
+        timing.election_timeout,
+    );
+    Ok(Some(lease))
 }
 
 fn urls(list: &str) -> Vec<String> {
@@ -307,6 +359,19 @@ mod tests {
         assert!(reason(Some(400), None).contains("less than three times"));
         assert!(reason(Some(0), None).contains("at least 1 ms"));
         assert!(reason(None, Some(60_000)).contains("between 10 and 50000"));
+    }
+
+    #[test]
+    fn leases_are_off_unless_asked_for_and_bounded_by_the_election_timeout() {
+        let lease = |duration, drift| lease(duration, drift, Timing::default());
+        assert_eq!(lease(None, None).unwrap(), None);
+        let expected = LeaseConfig { duration: Duration::from_millis(800), clock_drift_max: 100 };
+        assert_eq!(lease(Some(800), None).unwrap(), Some(expected));
+        let reason = |duration, drift| lease(duration, drift).unwrap_err().to_string();
+        assert!(reason(None, Some(10)).contains("give --lease-duration too"));
+        assert!(reason(Some(800), Some(1001)).contains("at most 1000"));
+        assert!(reason(Some(100), None).contains("not above --heartbeat-interval"));
+        assert!(reason(Some(910), None).contains("1.001s: that must be below --election-timeout"));
     }
 
     #[test]

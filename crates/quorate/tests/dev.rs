@@ -83,6 +83,9 @@ fn the_first_day() {
     let all = "colour/0\nblue\ncolour/1\nblue\ncolour/2\nblue\n";
     for member in 0..3 {
         assert_eq!(dev.prints(member, &["get", "colour/", "--prefix"]), all);
+        // The member has shown it already, so no age makes it forget.
+        let aged = ["get", "colour/", "--prefix", "--max-staleness", "1h"];
+        assert_eq!(dev.prints(member, &aged), all);
     }
     assert_eq!(dev.prints(1, &["del", "colour/1"]), "1\n");
     assert_eq!(dev.prints(2, &["del", "colour/1"]), "0\n");

@@ -43,7 +43,16 @@ fn killed_leaders() {
 /// Reads that waited for it must not be answered from what it held when it fell asleep.
 #[test]
 fn paused_leaders() {
-    let mut scene = Scene::begin(2);
+    pause_leaders(Scene::begin(2));
+}
+
+/// The same with leases on: the sleeper's lease was over long before it woke.
+#[test]
+fn paused_leaders_with_leases() {
+    pause_leaders(Scene::begin_with(7, &["--lease-duration", "200"]));
+}
+
+fn pause_leaders(mut scene: Scene) {
     let mut takeovers = Vec::new();
     for round in 0..rounds(2) {
         let old = scene.leader();

@@ -49,6 +49,7 @@ impl Cluster {
                 append_entries_max: 1 << 16,
                 inflight_appends_max: 64,
                 inflight_bytes_max: 1 << 24,
+                lease: None,
                 seed: id.value(),
             };
             let restored = Restored {

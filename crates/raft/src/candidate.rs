@@ -56,8 +56,12 @@ impl PreCandidate {
         pre_candidate
     }
 
-    /// Whether the election could succeed. Pre-votes need no disk, so its own counts at once.
+    /// Whether the election could succeed. Pre-votes need no disk, so its own counts at once,
+    /// unless it has promised a leader not to stand.
     pub(crate) fn wish(&self, core: &Core) -> Transition {
+        if core.is_promised() {
+            return Transition::Stay;
+        }
         if quorum::agrees(core.membership(), |id| id == core.id() || self.is_granted(core, id)) {
             Transition::Campaign
         } else {

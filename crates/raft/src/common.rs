@@ -6,6 +6,7 @@ use core::time::Duration;
 
 use crate::durable::Durable;
 use crate::event::Event;
+use crate::lease::Promise;
 use crate::membership::{Membership, Memberships, Removal};
 use crate::message::{Append, Envelope, Message};
 use crate::read::LocalReads;
@@ -27,8 +28,12 @@ const EAGER_CANDIDACIES_MAX: u32 = 8;
 pub(crate) struct Core {
     /// The settings.
     pub(crate) config: Config,
-    /// The latest time that an input brought; never falls.
+    /// The latest time that an input brought; never falls. Changed by [`Core::advance`] alone.
     pub(crate) now: Instant,
+    /// Where time stood when an input last brought an earlier one.
+    pub(crate) time_fell_at: Option<Instant>,
+    /// What this member owes to a leader's lease, whatever its role.
+    pub(crate) promise: Promise,
     /// Term and vote, perhaps not durable yet. Changed by [`Core::set_hard_state`] alone.
     pub(crate) hard_state: HardState,
     /// The terms of the log's entries, durable or not.

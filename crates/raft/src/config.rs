@@ -6,6 +6,7 @@
 use core::fmt;
 use core::time::Duration;
 
+use crate::lease::{CLOCK_DRIFT_LIMIT, LeaseConfig};
 use crate::message::Run;
 use crate::ready::{Config, Restored};
 use crate::trail::Trail;
@@ -42,6 +43,25 @@ pub enum ConfigError {
         /// The longest timeout.
         election_timeout_max: Duration,
     },
+    /// The lease's `duration` is not above `heartbeat_interval`.
+    LeaseTooShort {
+        /// The duration.
+        duration: Duration,
+        /// What it must exceed.
+        heartbeat_interval: Duration,
+    },
+    /// What a voter promises for a lease is not below `election_timeout_min`.
+    LeaseTooLong {
+        /// The promise: the lease's `duration` and the drift on top.
+        support: Duration,
+        /// What it must stay below.
+        election_timeout_min: Duration,
+    },
+    /// The lease's `clock_drift_max` is above 1000 thousandths.
+    ClockDriftTooLarge {
+        /// The drift, in thousandths.
+        clock_drift_max: u32,
+    },
     /// A limit is zero, so that nothing could ever be sent.
     LimitZero {
         /// The name of the setting.
@@ -70,6 +90,23 @@ impl fmt::Display for ConfigError {
                 f,
                 "election_timeout_max {election_timeout_max:?} is above \
                  {ELECTION_TIMEOUT_LIMIT:?}; check its unit"
+            ),
+            Self::LeaseTooShort { duration, heartbeat_interval } => write!(
+                f,
+                "the lease's duration {duration:?} is not above heartbeat_interval \
+                 {heartbeat_interval:?}, so it would end before it is renewed; set it to several \
+                 of those"
+            ),
+            Self::LeaseTooLong { support, election_timeout_min } => write!(
+                f,
+                "the lease's duration with the clock drift on top is {support:?}, not below \
+                 election_timeout_min {election_timeout_min:?}, so voters would still be bound \
+                 when an election is due; lower it, or raise election_timeout_min"
+            ),
+            Self::ClockDriftTooLarge { clock_drift_max } => write!(
+                f,
+                "the lease's clock_drift_max is {clock_drift_max} thousandths, above \
+                 {CLOCK_DRIFT_LIMIT}; leases are not for such clocks: turn them off"
             ),
             Self::LimitZero { setting } => {
                 write!(f, "{setting} is zero, so nothing could be replicated; set it to 1 or more")
@@ -107,6 +144,7 @@ impl Config {
                 election_timeout_max: self.election_timeout_max,
             });
         }
+        self.check_lease()?;
         let zero = [
             ("append_bytes_max", self.append_bytes_max == 0),
             ("append_entries_max", self.append_entries_max == 0),
@@ -116,6 +154,25 @@ impl Config {
         .into_iter()
         .find(|&(_, is_zero)| is_zero);
         zero.map_or(Ok(()), |(setting, _)| Err(ConfigError::LimitZero { setting }))
+    }
+
+    /// A lease is renewed before it ends; and who promised its support is free again when its own
+    /// election timeout comes, so that leases hold up no election but a hasty one.
+    fn check_lease(&self) -> Result<(), ConfigError> {
+        let Some(lease) = &self.lease else { return Ok(()) };
+        let LeaseConfig { duration, clock_drift_max } = *lease;
+        if CLOCK_DRIFT_LIMIT < clock_drift_max {
+            return Err(ConfigError::ClockDriftTooLarge { clock_drift_max });
+        }
+        if duration <= self.heartbeat_interval {
+            let heartbeat_interval = self.heartbeat_interval;
+            return Err(ConfigError::LeaseTooShort { duration, heartbeat_interval });
+        }
+        let (support, election_timeout_min) = (lease.support(), self.election_timeout_min);
+        if election_timeout_min <= support {
+            return Err(ConfigError::LeaseTooLong { support, election_timeout_min });
+        }
+        Ok(())
     }
 }
 

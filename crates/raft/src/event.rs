@@ -199,6 +199,11 @@ pub enum Refusal {
         /// The leader.
         leader: NodeId,
     },
+    /// This member has promised not to help another for a while: leases are on.
+    Promised {
+        /// Whom it promised that; unknown after a restart.
+        leader: Option<NodeId>,
+    },
     /// The vote of this term went to another.
     VotedFor {
         /// The other.
@@ -275,6 +280,8 @@ pub enum Misbehaviour {
     CommitBeyondLog,
     /// A round that was never begun.
     RoundUnknown,
+    /// An answer to a heartbeat that was never sent.
+    HeartbeatUnknown,
     /// A pre-vote granted for a term that the voter is beyond.
     GrantImpossible,
 }

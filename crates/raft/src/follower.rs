@@ -94,7 +94,8 @@ impl Follower {
     }
 
     /// The leader, if it was heard so lately that this member helps nobody to replace it
-    /// (thesis 4.2.3). Its own broken connection frees a member from that.
+    /// (thesis 4.2.3). Its own broken connection frees a member from that, though not from what it
+    /// has promised.
     pub(crate) fn living_leader(&self, core: &Core) -> Option<NodeId> {
         let following = self.following.as_ref()?;
         let is_recent = core.now.since(following.heard_at) < core.config.election_timeout_min;
@@ -124,6 +125,11 @@ impl Follower {
             self.election_due = core.draw_candidacy_due();
             return Transition::Stay;
         }
+        if core.is_promised() {
+            // A leader may count on this member's standing aside.
+            self.election_due = core.draw_promise_over();
+            return Transition::Stay;
+        }
         let cause = self.following.as_ref().map_or(self.cause, |following| match following.link {
             Link::Up => CampaignCause::LeaderSilent { leader: following.leader },
             Link::Broken => CampaignCause::LeaderDisconnected { leader: following.leader },
@@ -143,7 +149,13 @@ impl Follower {
     }
 
     /// The leader's heartbeat (its commit index is not beyond what this member acknowledged).
-    pub(crate) fn on_heartbeat(&mut self, core: &mut Core, commit: Index, round: u64) {
+    pub(crate) fn on_heartbeat(
+        &mut self,
+        core: &mut Core,
+        commit: Index,
+        round: u64,
+        sent_at: Instant,
+    ) {
         let leader = self.leader().expect("a heartbeat comes from the leader followed");
         if core.trail.last_index() < commit {
             let what = Misbehaviour::CommitBeyondLog;
@@ -153,7 +165,8 @@ impl Follower {
         // The leader cuts the index to what this member has acknowledged as durable in this term,
         // so the entries up to there equal the leader's, even if this life did not verify them.
         core.commit_to(commit);
-        core.send(leader, Message::HeartbeatReply { round });
+        let support = core.promise_support(leader);
+        core.send(leader, Message::HeartbeatReply { round, sent_at, support });
     }
 
     /// Something became durable: pays what is owed.

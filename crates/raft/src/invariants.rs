@@ -18,6 +18,7 @@ pub struct Snapshot {
     leader: Option<NodeId>,
     hard_state: HardState,
     commit: Index,
+    promised_until: Instant,
     trail: Trail,
 }
 
@@ -30,6 +31,7 @@ impl Snapshot {
             leader: raft.leader(),
             hard_state: raft.core.hard_state,
             commit: raft.commit(),
+            promised_until: raft.core.promise.until,
             trail: raft.core.trail.clone(),
         }
     }
@@ -91,6 +93,7 @@ pub fn check_step(before: &Snapshot, raft: &Raft) {
     let (old, new) = (before.hard_state, core.hard_state);
     assert!(old.term <= new.term, "the term never falls");
     assert!(before.commit <= core.commit, "the commit index never falls");
+    assert!(before.promised_until <= core.promise.until, "a promise is never shortened");
     if old.term == new.term {
         assert!(old.vote.is_none() || old.vote == new.vote, "a vote is given once in a term");
         let same_leader = before.leader.is_none()

@@ -4,15 +4,17 @@
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use crate::change::Departure;
 use crate::common::Core;
 use crate::event::{Event, IgnoreReason, Misbehaviour, StepDownCause};
+use crate::lease::LeaseUse;
 use crate::message::{Message, ReadTicket};
 use crate::progress::Progress;
 use crate::quorum;
 use crate::raft::Transition;
-use crate::read::Rounds;
+use crate::read::{Readers, Rounds};
 use crate::ready::Source;
 use crate::transfer::Transfer;
 use crate::types::{Index, Instant, NodeId};
@@ -31,6 +33,8 @@ pub(crate) struct Leader {
     pub(crate) transfer: Option<Transfer>,
     /// Who of `peers` is no member any more, and still gets entries until it knows.
     pub(crate) departures: BTreeMap<NodeId, Departure>,
+    /// Whether it may use leases.
+    pub(crate) lease_use: LeaseUse,
 }
 
 impl Leader {
@@ -53,6 +57,7 @@ impl Leader {
             rounds: Rounds::default(),
             transfer: None,
             departures: BTreeMap::new(),
+            lease_use: LeaseUse::Allowed,
         };
         for place in 0..leader.peers.len() {
             leader.send_heartbeat(core, place);
@@ -106,7 +111,9 @@ impl Leader {
             Message::AppendRejected { refused, hint } => {
                 self.on_rejected(core, place, refused, hint);
             }
-            Message::HeartbeatReply { round } => self.on_heartbeat_reply(core, place, round),
+            Message::HeartbeatReply { round, sent_at, support } => {
+                self.on_heartbeat_reply(core, place, round, (sent_at, support));
+            }
             Message::ReadIndex { ticket } => {
                 self.rounds.join_remote(from, ticket);
                 self.maybe_begin_round(core);
@@ -183,8 +190,14 @@ impl Leader {
     }
 
     /// Begins a round of reads, if one is due and the term has a committed entry: until then the
-    /// commit index may miss what an earlier leader has acknowledged (§8).
+    /// commit index may miss what an earlier leader has acknowledged (§8). With a lease no round is
+    /// needed, not even for those that wait for one under way.
     pub(crate) fn maybe_begin_round(&mut self, core: &mut Core) {
+        if self.rounds.has_readers() && self.term_start <= core.commit && self.has_lease(core) {
+            let readers = self.rounds.take_readers();
+            Self::confirm(core, core.commit, readers);
+            return;
+        }
         while self.rounds.is_due() && self.term_start <= core.commit {
             self.rounds.begin(core.commit);
             for place in 0..self.peers.len() {
@@ -211,6 +224,11 @@ impl Leader {
             return;
         }
         let (index, readers) = self.rounds.finish();
+        Self::confirm(core, index, readers);
+    }
+
+    /// The reads may be served from `index` on.
+    fn confirm(core: &mut Core, index: Index, readers: Readers) {
         if let Some(ticket) = readers.local {
             core.reads.confirm(ticket, index, &mut core.outbox);
         }
@@ -219,14 +237,26 @@ impl Leader {
         }
     }
 
-    fn on_heartbeat_reply(&mut self, core: &mut Core, place: usize, round: u64) {
+    fn on_heartbeat_reply(
+        &mut self,
+        core: &mut Core,
+        place: usize,
+        round: u64,
+        (sent_at, support): (Instant, Duration),
+    ) {
         let peer = &mut self.peers[place];
         if self.rounds.number < round {
             let what = Misbehaviour::RoundUnknown;
             core.emit(Event::PeerMisbehaved { peer: peer.id, what });
             return;
         }
+        if peer.heartbeat_at < sent_at {
+            let what = Misbehaviour::HeartbeatUnknown;
+            core.emit(Event::PeerMisbehaved { peer: peer.id, what });
+            return;
+        }
         peer.round = peer.round.max(round);
+        peer.support.on_promised(core, sent_at, support);
         self.maybe_finish_round(core);
         self.maybe_begin_round(core);
         self.maybe_give_up_appends(core, place);
@@ -239,16 +269,17 @@ impl Leader {
         let commit = core.commit.min(peer.matched);
         peer.heartbeat_at = core.now;
         peer.commit_told = peer.commit_told.max(commit);
-        core.send(peer.id, Message::Heartbeat { commit, round });
+        core.send(peer.id, Message::Heartbeat { commit, round, sent_at: core.now });
     }
 
     /// When a peer needs a sign of life. An append is one too, but it confirms no round, and its
     /// answer waits for the peer's disk: so it counts up to when the peer was heard only. Else
     /// appends to a stalled disk would take the place of the heartbeats whose answers prove that
-    /// the peer is reached, and check-quorum would depose a healthy leader.
+    /// the peer is reached, and check-quorum would depose a healthy leader. Nor does its answer
+    /// promise anything: with leases on, heartbeats go on.
     fn heartbeat_due(&self, core: &Core, peer: &Progress) -> Instant {
         let owes_round = self.rounds.is_under_way() && peer.round < self.rounds.number;
-        let since = if owes_round {
+        let since = if owes_round || core.config.lease.is_some() {
             peer.heartbeat_at
         } else {
             peer.heartbeat_at.max(peer.append_at.min(peer.heard_at))

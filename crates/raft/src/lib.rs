@@ -10,7 +10,7 @@
 //! [`Receipt`] of the write it depends on: a vote, an acknowledgement, the leader's own part of a
 //! quorum, and every message of a new term.
 //!
-//! Left out so far: leases.
+//! Left out: payloads, and with them everything about sizes but what [`Sizes`] tells; witnesses.
 #![no_std]
 
 extern crate alloc;
@@ -26,6 +26,7 @@ mod follower;
 mod install;
 pub mod invariants;
 mod leader;
+mod lease;
 mod membership;
 mod message;
 mod progress;
@@ -47,6 +48,7 @@ pub use event::{
     CampaignCause, Event, IgnoreReason, Misbehaviour, ProbeCause, Refusal, StepDownCause,
 };
 pub use install::Installed;
+pub use lease::LeaseConfig;
 pub use membership::Membership;
 pub use message::{Append, Envelope, Message, ReadTicket, Run, Verdict};
 pub use raft::Raft;

@@ -5,9 +5,10 @@
 //! convention.
 
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use crate::membership::Membership;
-use crate::types::{EntryId, Index, NodeId, Term};
+use crate::types::{EntryId, Index, Instant, NodeId, Term};
 
 /// A message with its sender, its receiver and the sender's term.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,11 +54,20 @@ pub enum Message {
         commit: Index,
         /// The newest round that waits to be confirmed (thesis 6.4).
         round: u64,
+        /// When it was sent, by the leader's clock: a number that only the leader reads, when the
+        /// answer brings it back.
+        sent_at: Instant,
     },
-    /// Answers a heartbeat; promises nothing but to have followed this leader on receipt.
+    /// Answers a heartbeat: this member followed the leader on receipt, and supports nobody else
+    /// for a while.
     HeartbeatReply {
         /// The round of the heartbeat answered.
         round: u64,
+        /// When the heartbeat answered was sent, as it said.
+        sent_at: Instant,
+        /// For how long from its receipt on, by the clock here, this member helps to elect nobody
+        /// else; zero if it uses no leases.
+        support: Duration,
     },
     /// Would you vote for me in the next term? (thesis 9.6)
     PreVote {

@@ -10,6 +10,7 @@
 
 use alloc::collections::VecDeque;
 
+use crate::lease::Support;
 use crate::types::{Index, Instant, NodeId};
 
 /// One peer, as its leader sees it.
@@ -38,6 +39,8 @@ pub(crate) struct Progress {
     pub(crate) append_at: Instant,
     /// The newest round that the peer answered.
     pub(crate) round: u64,
+    /// What the peer has promised.
+    pub(crate) support: Support,
     /// The highest commit index that the peer was told.
     pub(crate) commit_told: Index,
 }
@@ -129,7 +132,7 @@ pub(crate) enum Ack {
 
 impl Progress {
     /// A peer of which a new leader knows nothing: the guess is that it has the whole log (§5.3).
-    pub(crate) const fn new(id: NodeId, last: Index, now: Instant) -> Self {
+    pub(crate) fn new(id: NodeId, last: Index, now: Instant) -> Self {
         Self {
             id,
             since: Index::ZERO,
@@ -142,6 +145,7 @@ impl Progress {
             heartbeat_at: now,
             append_at: now,
             round: 0,
+            support: Support::default(),
             commit_told: Index::ZERO,
         }
     }

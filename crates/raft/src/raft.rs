@@ -12,6 +12,7 @@ use crate::event::{CampaignCause, Event};
 use crate::follower::Follower;
 use crate::invariants;
 use crate::leader::Leader;
+use crate::lease::Promise;
 use crate::membership::{Membership, Memberships};
 use crate::message::{Envelope, ReadTicket};
 use crate::read::LocalReads;
@@ -74,6 +75,8 @@ impl Raft {
         let mut rng = Rng::new(config.seed);
         let mut core = Core {
             now,
+            time_fell_at: None,
+            promise: Promise::at_start(config.lease.as_ref(), restored.hard_state, now),
             hard_state: restored.hard_state,
             durable: Durable::new(restored.hard_state, trail.last_index()),
             trail,
@@ -101,7 +104,9 @@ impl Raft {
         Ok(raft)
     }
 
-    /// Takes one input. Time never goes back: an earlier `now` than before counts as the latest.
+    /// Takes one input. `now` is to be read from the clock when the input is there already, never
+    /// before: promises and leases are counted from it. Time never goes back: an earlier `now` than
+    /// before counts as the latest.
     pub fn step(&mut self, now: Instant, input: Input) {
         self.advance(now);
         let wish = match input {
@@ -171,7 +176,9 @@ impl Raft {
     }
 
     /// One ticket for all the reads that wait now. It comes back in [`Ready::reads`] when they may
-    /// be served. Works on any member, and waits as long as there is no leader.
+    /// be served. Works on any member, and waits as long as there is no leader. `now` is to be read
+    /// from the clock when all of these reads are there already: it is what tells a leader that was
+    /// held up that its lease is over.
     pub fn read(&mut self, now: Instant) -> ReadTicket {
         self.advance(now);
         let ticket = self.core.reads.issue();
@@ -328,7 +335,7 @@ impl Raft {
     }
 
     pub(crate) fn advance(&mut self, now: Instant) {
-        self.core.now = self.core.now.max(now);
+        self.core.advance(now);
     }
 
     fn on_timeout(&mut self) -> Transition {
@@ -410,6 +417,7 @@ impl Raft {
                     matches!(self.role, Role::PreCandidate(_)),
                     "a candidacy follows a quorum of pre-votes"
                 );
+                assert!(!core.is_promised(), "no vote is given against a promise");
                 core.count_candidacy();
                 self.stand(Called::ByItself)
             }

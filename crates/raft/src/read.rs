@@ -105,6 +105,22 @@ impl Rounds {
         self.current.is_none() && (self.next.local.is_some() || !self.next.remote.is_empty())
     }
 
+    /// Whether anybody waits, for the round under way or for the next.
+    pub(crate) const fn has_readers(&self) -> bool {
+        self.current.is_some() || self.next.local.is_some() || !self.next.remote.is_empty()
+    }
+
+    /// Lets go all who wait: they are confirmed in another way. What still answers a round under
+    /// way confirms nothing any more.
+    pub(crate) fn take_readers(&mut self) -> Readers {
+        let mut readers = core::mem::take(&mut self.next);
+        if let Some(round) = self.current.take() {
+            readers.local = readers.local.max(round.readers.local);
+            readers.remote.extend(round.readers.remote);
+        }
+        readers
+    }
+
     /// Whether a round is under way.
     pub(crate) const fn is_under_way(&self) -> bool {
         self.current.is_some()

@@ -5,6 +5,7 @@ use core::fmt;
 use core::time::Duration;
 
 use crate::event::Event;
+use crate::lease::LeaseConfig;
 use crate::membership::Membership;
 use crate::message::{Envelope, ReadTicket, Run};
 use crate::types::{EntryId, Index, NodeId, Term};
@@ -29,6 +30,8 @@ pub struct Config {
     pub inflight_appends_max: usize,
     /// Payload bytes under way to one peer at most; one append always passes.
     pub inflight_bytes_max: u64,
+    /// Whether a leader answers reads by a lease, and voters keep to it; `None`: they do not.
+    pub lease: Option<LeaseConfig>,
     /// The seed of all that is random here. A new one for each start of a member: the numbers of
     /// its read requests are drawn from it.
     pub seed: u64,
@@ -156,7 +159,8 @@ pub struct Receipt(pub(crate) u64);
 pub struct ReadReady {
     /// Every read of this ticket and of lower ones.
     pub ticket: ReadTicket,
-    /// They may be served once this index is applied.
+    /// They may be served once this index is applied, however late that is: it covers all that was
+    /// acknowledged when they came.
     pub index: Index,
 }
 

@@ -66,10 +66,10 @@ impl Raft {
                     follower.acknowledge(&mut self.core, held);
                 }
             }
-            Message::Heartbeat { commit, round } => {
+            Message::Heartbeat { commit, round, sent_at } => {
                 let follower = Self::follower_of(&mut self.role, &mut self.core, from);
                 follower.on_leader_heard(&mut self.core);
-                follower.on_heartbeat(&mut self.core, commit, round);
+                follower.on_heartbeat(&mut self.core, commit, round, sent_at);
             }
             Message::TimeoutNow => {
                 Self::follower_of(&mut self.role, &mut self.core, from);

@@ -9,6 +9,7 @@
 use crate::common::Core;
 use crate::event::Event;
 use crate::leader::Leader;
+use crate::lease::LeaseUse;
 use crate::message::Message;
 use crate::ready::TransferError;
 use crate::types::{Instant, NodeId};
@@ -61,6 +62,8 @@ impl Leader {
         }
         let until = core.now.after(core.config.election_timeout_min);
         self.transfer = Some(Transfer { to, until, told_at: None });
+        // Before anybody is told: who takes over is excused from the promises to this leader.
+        self.lease_use = LeaseUse::GivenUp;
         core.emit(Event::TransferBegan { to });
         self.go_on_with_transfer(core);
         Ok(to)

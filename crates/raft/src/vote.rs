@@ -77,9 +77,13 @@ impl Raft {
         }
     }
 
-    /// While a leader lives, nobody else is helped to replace it. The leader itself may ask: then
-    /// it leads no longer.
+    /// While a leader lives, or may hold a lease, nobody else is helped to replace it. The leader
+    /// itself may ask: then it leads no longer.
     fn refuse_for_leader(&self, from: NodeId) -> Option<Refusal> {
+        self.refuse_for_living_leader(from).or_else(|| self.core.refuse_for_promise(from))
+    }
+
+    fn refuse_for_living_leader(&self, from: NodeId) -> Option<Refusal> {
         let leader = match &self.role {
             Role::Follower(follower) => follower.living_leader(&self.core)?,
             // Its own leader was silent for long enough that it asks itself.

@@ -11,37 +11,8 @@ use std::time::Duration;
 use quorate_raft::{Input, Message, NodeId, RoleName, Target};
 
 use rig::checker::Checker;
+use rig::dice::{Dice, Seed};
 use rig::{Cluster, node};
-
-/// SplitMix64, as in the core.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^= mixed >> 31;
-        usize::try_from(mixed % u64::try_from(sides).expect("few sides")).expect("few sides")
-    }
-
-    fn pick(&mut self, ids: &[NodeId]) -> NodeId {
-        ids[self.roll(ids.len())]
-    }
-}
-
-/// Names the seed of a failing run.
-struct Seed(u64);
-
-impl Drop for Seed {
-    #[expect(clippy::print_stderr, reason = "a failure names its seed")]
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!("the failing seed is {}", self.0);
-        }
-    }
-}
 
 const STEPS: usize = 400;
 

@@ -6,7 +6,7 @@ mod rig;
 use std::time::Duration;
 
 use quorate_raft::{
-    EntryId, HardState, Index, Input, Membership, Message, NodeId, RoleName, Verdict,
+    EntryId, HardState, Index, Input, Instant, Membership, Message, NodeId, RoleName, Verdict,
 };
 
 use rig::{Cluster, entry, index, node, term};
@@ -25,6 +25,10 @@ fn with_logs(current: u64, logs: &[&[u64]]) -> Cluster {
     }
     cluster.start_all();
     cluster
+}
+
+fn heartbeat(commit: u64) -> Message {
+    Message::Heartbeat { commit: index(commit), round: 0, sent_at: Instant::default() }
 }
 
 fn commit(cluster: &Cluster, id: u64) -> u64 {
@@ -53,7 +57,7 @@ fn section_5_1_a_higher_term_is_adopted_by_every_role() {
             RoleName::Leader => cluster.elect(1),
         }
         assert_eq!(cluster.raft(node(1)).role(), role);
-        cluster.forge(2, 1, 9, Message::Heartbeat { commit: Index::ZERO, round: 0 });
+        cluster.forge(2, 1, 9, heartbeat(0));
         assert_eq!(cluster.raft(node(1)).role(), RoleName::Follower);
         assert_eq!(cluster.raft(node(1)).term(), term(9));
         assert_eq!(cluster.raft(node(1)).leader(), Some(node(2)));
@@ -64,8 +68,7 @@ fn section_5_1_a_higher_term_is_adopted_by_every_role() {
 #[test]
 fn section_5_1_a_stale_term_is_refused_and_told() {
     let mut cluster = with_logs(5, &[&[1], &[1], &[1]]);
-    let heartbeat = Message::Heartbeat { commit: index(1), round: 0 };
-    cluster.forge(2, 1, 3, heartbeat);
+    cluster.forge(2, 1, 3, heartbeat(1));
     assert_eq!(cluster.raft(node(1)).leader(), None);
     cluster.forge(2, 1, 3, Message::Vote { last: entry(9, 3), by_transfer: false });
     assert_eq!(under_way(&cluster, |message| *message == Message::HigherTerm), 2);
@@ -115,9 +118,9 @@ fn section_5_2_a_candidate_yields_to_a_legitimate_leader_only() {
     cluster.time_out(node(1));
     let granted = Verdict::Granted;
     cluster.forge(2, 1, 4, Message::PreVoteReply { asked: term(5), granted });
-    cluster.forge(3, 1, 4, Message::Heartbeat { commit: Index::ZERO, round: 0 });
+    cluster.forge(3, 1, 4, heartbeat(0));
     assert_eq!(cluster.raft(node(1)).role(), RoleName::Candidate);
-    cluster.forge(3, 1, 5, Message::Heartbeat { commit: Index::ZERO, round: 0 });
+    cluster.forge(3, 1, 5, heartbeat(0));
     assert_eq!(cluster.raft(node(1)).leader(), Some(node(3)));
 }
 

@@ -7,13 +7,18 @@ use std::time::Duration;
 
 use quorate_raft::{
     Append, Config, ConfigError, EntryId, Envelope, Event, HardState, Index, Input, Instant,
-    Membership, Message, NodeId, Raft, ReadTicket, RestoreError, Restored, Run, Term, Verdict,
+    LeaseConfig, Membership, Message, NodeId, Raft, ReadTicket, RestoreError, Restored, Run, Term,
+    Verdict,
 };
 
 use rig::{config, entry, index, node, term};
 
 fn sound_config() -> Config {
     config(node(1), 7)
+}
+
+fn lease(duration: u64, clock_drift_max: u32) -> Option<LeaseConfig> {
+    Some(LeaseConfig { duration: Duration::from_millis(duration), clock_drift_max })
 }
 
 fn voters(ids: &[u64]) -> Membership {
@@ -38,7 +43,7 @@ fn start(restored: Restored) -> Result<Raft, RestoreError> {
 fn impossible_settings_are_refused_by_name() {
     type Change = fn(&mut Config);
     let second = Duration::from_secs(1);
-    let cases: [(Change, ConfigError); 6] = [
+    let cases: [(Change, ConfigError); 9] = [
         (|config| config.heartbeat_interval = Duration::ZERO, ConfigError::HeartbeatZero),
         (
             |config| config.heartbeat_interval = config.election_timeout_min,
@@ -65,6 +70,22 @@ fn impossible_settings_are_refused_by_name() {
         (
             |config| config.append_entries_max = 0,
             ConfigError::LimitZero { setting: "append_entries_max" },
+        ),
+        (
+            |config| config.lease = lease(100, 100),
+            ConfigError::LeaseTooShort {
+                duration: sound_config().heartbeat_interval,
+                heartbeat_interval: sound_config().heartbeat_interval,
+            },
+        ),
+        (
+            // 800 ms and a quarter of it are the whole timeout: the promise must stay below.
+            |config| config.lease = lease(800, 250),
+            ConfigError::LeaseTooLong { support: second, election_timeout_min: second },
+        ),
+        (
+            |config| config.lease = lease(200, 1001),
+            ConfigError::ClockDriftTooLarge { clock_drift_max: 1001 },
         ),
     ];
     assert_eq!(sound_config().check(), Ok(()));
@@ -248,8 +269,12 @@ fn message(kind: u64, a: u64, b: u64, c: u64, d: u64) -> Message {
         }),
         2 => Message::AppendAccepted { matched: index(a) },
         3 => Message::AppendRejected { refused: index(c), hint: position },
-        4 => Message::Heartbeat { commit: Index::ZERO, round: c },
-        5 => Message::HeartbeatReply { round: a },
+        4 => Message::Heartbeat { commit: Index::ZERO, round: c, sent_at: Instant::default() },
+        5 => Message::HeartbeatReply {
+            round: a,
+            sent_at: Instant::new(Duration::from_millis(b)),
+            support: Duration::from_secs(d),
+        },
         6 => Message::PreVote { last: position },
         7 => Message::PreVoteReply { asked: term(a), granted },
         8 => Message::Vote { last: position, by_transfer: false },

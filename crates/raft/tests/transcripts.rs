@@ -13,7 +13,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use quorate_raft::{Append, HardState, Input, Membership, Message, NodeId, Run, Target, Verdict};
+use quorate_raft::{
+    Append, HardState, Input, Instant, LeaseConfig, Membership, Message, NodeId, Run, Target,
+    Verdict,
+};
 
 use rig::{Cluster, entry, index, node, render, term};
 
@@ -49,6 +52,12 @@ impl Script {
             }
             // disk <member> term <t> [vote <v>] log <term,term,...>: what it starts with
             "disk" => self.prepare(words),
+            // lease <member>... or all: they use leases of 800 ms, and clocks drift by a tenth
+            "lease" => self.for_each(words, |cluster, id| {
+                let duration = Duration::from_millis(800);
+                let lease = LeaseConfig { duration, clock_drift_max: 100 };
+                cluster.member(id).config.lease = Some(lease);
+            }),
             // start <member>... or start all
             "start" => self.for_each(words, |cluster, id| cluster.start(id)),
             // crash <member>...: with the loss of all that is not durable
@@ -288,7 +297,7 @@ fn kind_of(message: &Message) -> &'static str {
 }
 
 /// `accepted 5`, `rejected 5 3@2`, `install-snapshot 5@2`, `heartbeat 5 1`, `heartbeat-reply 1`,
-/// `pre-vote 5@2`,
+/// `heartbeat-reply 1 sent 700 support 880` (milliseconds), `pre-vote 5@2`,
 /// `pre-vote-granted 3`, `vote 5@2`, `vote-by-transfer 5@2`, `vote-granted`, `timeout-now`,
 /// `higher-term`, `append 3@1 2x2,1x3 commit 4` (after 3@1, two entries of term 2 and one of term
 /// 3).
@@ -304,9 +313,13 @@ fn forged(words: &[&str]) -> Message {
         }
         ["install-snapshot", last] => Message::InstallSnapshot { last: position(last) },
         ["heartbeat", commit, round] => {
-            Message::Heartbeat { commit: index(number(commit)), round: number(round) }
+            let (commit, round) = (index(number(commit)), number(round));
+            Message::Heartbeat { commit, round, sent_at: Instant::default() }
         }
-        ["heartbeat-reply", round] => Message::HeartbeatReply { round: number(round) },
+        ["heartbeat-reply", round] => heartbeat_reply(round, "0", "0"),
+        ["heartbeat-reply", round, "sent", sent_at, "support", support] => {
+            heartbeat_reply(round, sent_at, support)
+        }
         ["pre-vote", last] => Message::PreVote { last: position(last) },
         ["pre-vote-granted", asked] => {
             let asked = term(number(asked));
@@ -331,6 +344,11 @@ fn forged(words: &[&str]) -> Message {
         }
         _ => panic!("no such message: {words:?}"),
     }
+}
+
+fn heartbeat_reply(round: &str, sent_at: &str, support: &str) -> Message {
+    let [sent_at, support] = [sent_at, support].map(|ms| Duration::from_millis(number(ms)));
+    Message::HeartbeatReply { round: number(round), sent_at: Instant::new(sent_at), support }
 }
 
 /// The script with its outputs made anew.

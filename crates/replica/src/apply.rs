@@ -76,6 +76,7 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
         let applied = self.applied.index;
         while let Some(read) = self.reads.pop_front_if(|read| read.index <= applied) {
             self.effects.reads = self.effects.reads.max(Some(read.ticket));
+            self.fresh.on_released(read.ticket);
         }
     }
 }

@@ -25,6 +25,7 @@ mod drain;
 mod effects;
 mod fetch;
 mod forward;
+mod freshness;
 mod job;
 mod machine;
 mod membership;
@@ -38,6 +39,7 @@ mod room;
 mod snapshots;
 
 pub use effects::{Effects, Fatal, Note, OpenError, Refused, Setup};
+pub use freshness::Freshness;
 pub use job::{SNAPSHOT_CHUNK_BYTES, SnapshotDone, SnapshotJob};
 pub use machine::{Command, StateMachine, Wants, WriteOut};
 pub use message::{Append, Body, PeerMessage, Proposals, SnapshotChunk};

@@ -13,6 +13,7 @@ use quorate_raft::{
 use crate::decided::Decided;
 use crate::effects::{Effects, Fatal, Refused};
 use crate::forward::Resend;
+use crate::freshness::{Fresh, Freshness};
 use crate::machine::{Command, StateMachine};
 use crate::message::{Body, PeerMessage};
 use crate::origins::Origins;
@@ -45,6 +46,8 @@ pub struct Replica<D: Disk, M: StateMachine> {
     pub(crate) decided: Decided,
     /// Confirmed reads whose index is not applied yet, by index.
     pub(crate) reads: VecDeque<ReadReady>,
+    /// How fresh the state machine is known to be.
+    pub(crate) fresh: Fresh,
     pub(crate) own: OwnProposals,
     pub(crate) origins: Origins,
     /// When what was forwarded and is undecided is sent again.
@@ -95,6 +98,7 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
             membership: parts.membership,
             decided: parts.decided,
             reads: VecDeque::new(),
+            fresh: Fresh::default(),
             own: OwnProposals::new(parts.origin),
             origins: Origins::default(),
             resend: None,
@@ -212,10 +216,33 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
 
     /// Asks for a linearizable read (thesis 6.4). The ticket stands for every read that waits now;
     /// [`Effects::reads`] says when they may be served.
+    ///
+    /// `now` is to be read from the clock once all of these reads are there (docs/raft.md,
+    /// *Leases*).
     pub fn read(&mut self, now: Instant) -> ReadTicket {
         let ticket = self.raft.read(now);
+        self.fresh.on_asked(ticket, now);
         self.drain();
         ticket
+    }
+
+    /// Asks for a read that shows everything acknowledged up to `staleness` before `now`: served
+    /// at once if the state here is known to be so fresh, else with a ticket, as by
+    /// [`Self::read`], which see for `now`.
+    pub fn read_within(&mut self, now: Instant, staleness: Duration) -> Freshness {
+        if self.is_fresh(now, staleness) {
+            Freshness::Fresh
+        } else {
+            Freshness::Ticket(self.read(now))
+        }
+    }
+
+    /// Whether the state machine as it is now shows everything acknowledged up to `staleness`
+    /// before `now`, as far as is known here: what [`Self::read_within`] looks at, for a shell that
+    /// gathers its reads.
+    #[must_use]
+    pub fn is_fresh(&self, now: Instant, staleness: Duration) -> bool {
+        self.fresh.is_within(now, staleness)
     }
 
     /// Hands the leadership over to a voter, or to the one that can take over soonest. Proposals

@@ -62,6 +62,18 @@ fn what_waits_while_a_member_is_cut_off_is_answered_when_it_is_back() {
     }
 }
 
+/// A member that is cut off, or that asked long ago, does not pass for fresh; the others need not
+/// ask for each read.
+#[test]
+fn reads_of_a_bounded_age_are_no_older() {
+    let mut fresh = 0;
+    for seed in 0..80 {
+        let world = run(seed, Kindness { loss: 5, doubling: 5, crashes: 3, cuts: 4 });
+        fresh += world.fresh();
+    }
+    assert!(fresh > 2_000, "only {fresh} reads were served without a message");
+}
+
 #[test]
 fn members_that_were_away_for_long_come_back_through_a_snapshot() {
     let (mut taken, mut installed) = (0, 0);

@@ -45,6 +45,7 @@ fn setup() -> Setup {
             append_entries_max: 1024,
             inflight_appends_max: 4,
             inflight_bytes_max: 1 << 20,
+            lease: None,
             seed: 1,
         },
         log: options(),

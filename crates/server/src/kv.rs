@@ -12,7 +12,7 @@ use tonic::{Request, Response, Status};
 
 use crate::machine;
 use crate::member::Member;
-use crate::status;
+use crate::{staleness, status};
 
 /// See the module.
 #[derive(Clone, Debug)]
@@ -40,13 +40,10 @@ impl Kv for KvService {
         request: Request<RangeRequest>,
     ) -> Result<Response<RangeResponse>, Status> {
         self.member.check_leader(request.metadata())?;
+        let staleness = staleness::of(request.metadata())?;
         let request = request.into_inner();
         check::range(&request).map_err(status::of_store)?;
-        if request.serializable {
-            self.member.catch_up().await?;
-        } else {
-            self.member.linearize().await?;
-        }
+        self.member.await_read(staleness, request.serializable).await?;
         let mut response = self.member.reader.range(&request).map_err(status::of_store)?;
         self.member.complete(&mut response.header);
         Ok(Response::new(response))
@@ -81,14 +78,11 @@ impl Kv for KvService {
 
     async fn txn(&self, request: Request<TxnRequest>) -> Result<Response<TxnResponse>, Status> {
         self.member.check_leader(request.metadata())?;
+        let staleness = staleness::of(request.metadata())?;
         let request = request.into_inner();
         check::txn(&request, self.member.limits).map_err(status::of_store)?;
         let reply = if quorate_store::is_read_only(&request) {
-            if is_serializable(&request) {
-                self.member.catch_up().await?;
-            } else {
-                self.member.linearize().await?;
-            }
+            self.member.await_read(staleness, is_serializable(&request)).await?;
             self.member.reader.txn(&request)
         } else {
             let Reply::Txn(reply) = self.propose(Command::Txn(request)).await? else {

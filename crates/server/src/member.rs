@@ -71,6 +71,27 @@ impl Member {
         }
     }
 
+    /// Waits until a read of this member's own state may be served as it asks: so stale at most, or
+    /// of any age, or linearizable.
+    pub(crate) async fn await_read(
+        &self,
+        staleness: Option<Duration>,
+        is_serializable: bool,
+    ) -> Result<(), Status> {
+        match (staleness, is_serializable) {
+            (Some(staleness), _) => self.linearize_within(staleness).await,
+            (None, true) => self.catch_up().await,
+            (None, false) => self.linearize().await,
+        }
+    }
+
+    async fn linearize_within(&self, staleness: Duration) -> Result<(), Status> {
+        match timeout(self.patience, self.node.linearize_within(staleness)).await {
+            Ok(confirmed) => confirmed.map_err(status::of_node),
+            Err(_) => Err(status::timed_out()),
+        }
+    }
+
     /// Waits until a read of this member's own state is linearizable.
     pub(crate) async fn linearize(&self) -> Result<(), Status> {
         match timeout(self.patience, self.node.linearize()).await {

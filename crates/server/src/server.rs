@@ -6,8 +6,8 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use quorate_node::{
-    Error as NodeError, Halted, HandOverError, Node, NodeConfig, Peer, SnapshotPolicy, StartError,
-    Timing,
+    Error as NodeError, Halted, HandOverError, LeaseConfig, Node, NodeConfig, Peer, SnapshotPolicy,
+    StartError, Timing,
 };
 use quorate_proto::etcdserverpb::Member as MemberRecord;
 use quorate_raft::{NodeId, TransferError};
@@ -47,6 +47,8 @@ pub struct ServerConfig {
     pub timing: Timing,
     /// When snapshots are taken, and how much of the log stays.
     pub snapshots: SnapshotPolicy,
+    /// Whether a leader answers reads by a lease; the same on all members.
+    pub lease: Option<LeaseConfig>,
     /// The bytes of a request at most.
     pub request_bytes_max: usize,
     /// The operations of a transaction at most.
@@ -112,6 +114,7 @@ impl Server {
             data_dir: config.data_dir,
             timing: config.timing,
             snapshots: config.snapshots,
+            lease: config.lease,
         };
         let node = Node::start(node, Machine::new(store, attributes.clone())).await?;
         let member = Arc::new(Member {

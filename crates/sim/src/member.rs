@@ -162,6 +162,7 @@ pub(crate) fn setup(settings: &Settings, seed: u64, member: usize, life: u32) ->
             append_entries_max: settings.append_entries,
             inflight_appends_max: settings.inflight,
             inflight_bytes_max: settings.append_bytes.saturating_mul(4),
+            lease: None,
             seed: random,
         },
         log: Options {

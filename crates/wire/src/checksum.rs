@@ -115,8 +115,8 @@ impl Checked for wire::AppendEntriesRequest {
             None => sum.numbers([0]),
             Some(append_entries_request::Body::Append(append)) => sum_append(sum, append),
             Some(append_entries_request::Body::Heartbeat(heartbeat)) => {
-                let wire::Heartbeat { commit, round } = heartbeat;
-                sum.numbers([4, *commit, *round])
+                let wire::Heartbeat { commit, round, sent_at } = heartbeat;
+                sum.numbers([4, *commit, *round, *sent_at])
             }
             Some(append_entries_request::Body::TimeoutNow(is_so)) => {
                 sum.numbers([5, u64::from(*is_so)])
@@ -151,7 +151,10 @@ impl Checked for wire::AppendEntriesResponse {
                 let wire::Rejected { refused, hint_index, hint_term } = rejected;
                 sum.numbers([4, *refused, *hint_index, *hint_term])
             }
-            Some(append_entries_response::Body::HeartbeatRound(round)) => sum.numbers([5, *round]),
+            Some(append_entries_response::Body::Heartbeat(answer)) => {
+                let wire::HeartbeatAnswer { round, sent_at, support } = answer;
+                sum.numbers([5, *round, *sent_at, *support])
+            }
             Some(append_entries_response::Body::HigherTerm(is_so)) => {
                 sum.numbers([6, u64::from(*is_so)])
             }

@@ -1,12 +1,14 @@
 //! From a frame to the replica's message, or to the reason why it is none.
 
+use std::time::Duration;
+
 use quorate_log::Block;
 use quorate_proto::peer as wire;
 use quorate_proto::peer::{
     append_entries_request, append_entries_response, forward_request, forward_response,
     request_vote_response,
 };
-use quorate_raft::{EntryId, Index, Message, ReadTicket, Term, Verdict};
+use quorate_raft::{EntryId, Index, Instant, Message, ReadTicket, Term, Verdict};
 use quorate_replica::{Append, Body, PeerMessage, Proposals, SnapshotChunk};
 
 use crate::checksum::verify;
@@ -46,6 +48,7 @@ impl Incoming for wire::AppendEntriesRequest {
                 Ok(Body::Raft(Message::Heartbeat {
                     commit: Index::new(heartbeat.commit),
                     round: heartbeat.round,
+                    sent_at: Instant::new(Duration::from_nanos(heartbeat.sent_at)),
                 }))
             }
             append_entries_request::Body::TimeoutNow(_) => Ok(Body::Raft(Message::TimeoutNow)),
@@ -90,9 +93,11 @@ impl Incoming for wire::AppendEntriesResponse {
                     refused: Index::new(rejected.refused),
                     hint: entry_id(rejected.hint_term, rejected.hint_index),
                 },
-                append_entries_response::Body::HeartbeatRound(round) => {
-                    Message::HeartbeatReply { round }
-                }
+                append_entries_response::Body::Heartbeat(answer) => Message::HeartbeatReply {
+                    round: answer.round,
+                    sent_at: Instant::new(Duration::from_nanos(answer.sent_at)),
+                    support: Duration::from_nanos(answer.support),
+                },
                 append_entries_response::Body::HigherTerm(_) => Message::HigherTerm,
             }))
         });

@@ -1,5 +1,7 @@
 //! From a replica's message to its frame.
 
+use std::time::Duration;
+
 use quorate_log::Block;
 use quorate_proto::peer as wire;
 use quorate_proto::peer::{
@@ -124,16 +126,22 @@ fn encode_raft(term: u64, message: Message) -> Outgoing {
                 last_term: last.term.value(),
             }),
         ),
-        Message::Heartbeat { commit, round } => append_request(
+        Message::Heartbeat { commit, round, sent_at } => append_request(
             term,
             append_entries_request::Body::Heartbeat(wire::Heartbeat {
                 commit: commit.value(),
                 round,
+                sent_at: nanoseconds(sent_at.since_origin()),
             }),
         ),
-        Message::HeartbeatReply { round } => {
-            append_reply(term, append_entries_response::Body::HeartbeatRound(round))
-        }
+        Message::HeartbeatReply { round, sent_at, support } => append_reply(
+            term,
+            append_entries_response::Body::Heartbeat(wire::HeartbeatAnswer {
+                round,
+                sent_at: nanoseconds(sent_at.since_origin()),
+                support: nanoseconds(support),
+            }),
+        ),
         Message::PreVote { last } => vote_request(term, last, true, false),
         Message::Vote { last, by_transfer } => vote_request(term, last, false, by_transfer),
         Message::PreVoteReply { asked, granted } => vote_reply(
@@ -159,6 +167,11 @@ fn encode_raft(term: u64, message: Message) -> Outgoing {
         Message::TimeoutNow => append_request(term, append_entries_request::Body::TimeoutNow(true)),
         Message::HigherTerm => append_reply(term, append_entries_response::Body::HigherTerm(true)),
     }
+}
+
+/// Beyond 584 years it says too little, which makes a heartbeat older and a promise shorter.
+fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 fn append_request(term: u64, body: append_entries_request::Body) -> Outgoing {

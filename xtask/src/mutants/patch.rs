@@ -228,8 +228,8 @@ group: election
             mutants.iter().filter(|mutant| is(&mutant.expectation)).count()
         };
         assert_eq!(expecting(|what| matches!(what, Expectation::OneSeedIn(_))), 1, "one canary");
-        // What no run shows is the exception.
-        assert!(expecting(|what| matches!(what, Expectation::Tests(_))) < 5);
+        // What no run shows is the exception: leases and few others.
+        assert!(expecting(|what| matches!(what, Expectation::Tests(_))) < 15);
         assert!(mutants.len() > 85, "{} mutants", mutants.len());
     }
 }

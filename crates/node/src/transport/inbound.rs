@@ -162,7 +162,7 @@ mod tests {
     use std::time::Duration;
 
     use quorate_proto::peer::raft_client::RaftClient;
-    use quorate_raft::{Index, Message, Term};
+    use quorate_raft::{Index, Instant, Message, Term};
     use quorate_replica::{Body, PeerMessage};
     use quorate_wire::{Outgoing, encode};
     use tonic::transport::Endpoint;
@@ -186,7 +186,8 @@ mod tests {
     }
 
     fn heartbeat(round: u64) -> AppendEntriesRequest {
-        let body = Body::Raft(Message::Heartbeat { commit: Index::new(1), round });
+        let (commit, sent_at) = (Index::new(1), Instant::default());
+        let body = Body::Raft(Message::Heartbeat { commit, round, sent_at });
         let message = PeerMessage { from: PEER, to: ME, term: Term::new(1), body };
         let Outgoing::Append(frame) = encode(message) else { panic!("a leader sends heartbeats") };
         frame

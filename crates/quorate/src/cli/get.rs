@@ -1,6 +1,7 @@
 //! `get`: reads a key or a range of keys.
 
 use std::ffi::OsString;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use quorate_client::message::RangeResponse;
@@ -9,7 +10,7 @@ use serde::Serialize;
 
 use super::failure::Failure;
 use super::message::{Header, Pair, is_zero};
-use super::options::ClientOptions;
+use super::options::{ClientOptions, duration};
 use super::output::{Report, Style, Table, line, pair, pairs_table};
 use super::{Session, key};
 
@@ -21,6 +22,7 @@ Examples:
   quorate get --prefix '' --keys-only     every key there is
   quorate get colour --rev 7              as it was at revision 7
   quorate get colour --print-value-only   for scripts
+  quorate get colour --max-staleness 1s   from the asked member, if it is up to date to a second
 
 A key that does not exist prints nothing and is no failure: the exit status is 0, as etcdctl's.
 To tell a missing key from an empty value, use -w json or --count-only.";
@@ -77,8 +79,13 @@ pub(crate) struct Get {
     #[arg(long)]
     serializable: bool,
 
+    /// Let the asked member answer alone if its state is no older than this, such as 250ms; else it
+    /// asks the leader
+    #[arg(long, value_name = "DURATION", value_parser = duration, conflicts_with = "serializable")]
+    max_staleness: Option<Duration>,
+
     /// As etcdctl spells it: l for linearizable, s for serializable
-    #[arg(long, value_enum, hide = true, conflicts_with = "serializable")]
+    #[arg(long, value_enum, hide = true, conflicts_with_all = ["serializable", "max_staleness"])]
     consistency: Option<Consistency>,
 
     #[command(flatten)]
@@ -154,6 +161,9 @@ impl Get {
         }
         if self.serializable || self.consistency == Some(Consistency::Serializable) {
             options = options.serializable();
+        }
+        if let Some(staleness) = self.max_staleness {
+            options = options.max_staleness(staleness);
         }
         options
     }

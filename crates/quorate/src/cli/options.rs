@@ -111,7 +111,7 @@ pub(super) struct Settings {
 }
 
 /// Reads a duration as Go writes it: `5s`, `500ms`, `1m30s`.
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let fail = || "write a number and a unit, such as 500ms, 5s or 1m30s".to_owned();
     let mut total = Duration::ZERO;
     let mut rest = text;

@@ -43,6 +43,8 @@ pub(crate) struct Member {
     pub(crate) process: Option<Process>,
     /// What stands before the program, such as a tracer.
     pub(crate) wrapper: Vec<String>,
+    /// Further flags of the program.
+    pub(crate) flags: Vec<String>,
 }
 
 impl Cluster {
@@ -70,6 +72,7 @@ impl Cluster {
             token: "fault-tests".into(),
             process: None,
             wrapper: Vec::new(),
+            flags: Vec::new(),
         };
         let members = ports.iter().enumerate().map(member).collect();
         Self { members, _directory: None }
@@ -179,6 +182,7 @@ impl Member {
             traced.args(options).arg(PROGRAM).args(serve).env("NO_COLOR", "1");
             command = traced;
         }
+        command.args(&self.flags);
         command
     }
 

@@ -42,12 +42,21 @@ pub(crate) struct Scene {
 impl Scene {
     /// Starts the members and the load.
     pub(crate) fn begin(seed: u64) -> Self {
+        Self::begin_with(seed, &[])
+    }
+
+    /// The same, with further flags.
+    pub(crate) fn begin_with(seed: u64, flags: &[&str]) -> Self {
         // Members of several clusters side by side would starve each other.
         static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
         let alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
         let begun = Instant::now();
         let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        let cluster = Cluster::start(3);
+        let mut cluster = Cluster::new(3);
+        for member in &mut cluster.members {
+            member.flags = flags.iter().map(|&flag| flag.to_owned()).collect();
+        }
+        cluster.start_all();
         let history = Arc::new(History::new());
         let (clients, load) = runtime.block_on(async {
             let clients = cluster.clients(CLIENT_PATIENCE);

@@ -9,6 +9,7 @@ use quorate_raft::{
 };
 
 use super::Packet;
+use super::clock::Clock;
 
 /// An entry: who made it, and what it says. The no-op of a term says 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +66,7 @@ fn last_of(entries: &[Entry]) -> EntryId {
 pub struct Member {
     pub config: Config,
     pub membership: Membership,
+    pub clock: Clock,
     pub raft: Option<Raft>,
     pub disk: Disk,
     /// The log as the running member sees it, durable or not.
@@ -102,6 +104,7 @@ impl Member {
         Self {
             config,
             membership,
+            clock: Clock::exact(),
             raft: None,
             disk: Disk::default(),
             log: Vec::new(),

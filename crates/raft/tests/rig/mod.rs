@@ -6,6 +6,8 @@
 #![expect(dead_code, unreachable_pub, reason = "each test binary uses a part of the rig")]
 
 pub mod checker;
+pub mod clock;
+pub mod dice;
 pub mod member;
 pub mod render;
 
@@ -55,6 +57,7 @@ pub fn config(id: NodeId, seed: u64) -> Config {
         append_entries_max: 100,
         inflight_appends_max: 4,
         inflight_bytes_max: 2000,
+        lease: None,
         seed,
     }
 }
@@ -152,7 +155,7 @@ impl Cluster {
     }
 
     pub fn start(&mut self, id: NodeId) {
-        let now = self.now;
+        let now = self.now_of(id);
         self.member(id).start(now);
         self.checker.on_start(id);
         self.drain(id, &[]);
@@ -162,6 +165,11 @@ impl Cluster {
         self.member(id).crash(writes_kept);
         self.wanted.remove(&id);
         self.checker.on_crash(id);
+    }
+
+    /// What the clock of a member shows.
+    fn now_of(&self, id: NodeId) -> Instant {
+        self.members[&id].clock.at(self.now)
     }
 
     pub fn member(&mut self, id: NodeId) -> &mut Member {
@@ -187,7 +195,7 @@ impl Cluster {
     }
 
     fn input_with(&mut self, id: NodeId, input: Input, payloads: &[u64]) {
-        let now = self.now;
+        let now = self.now_of(id);
         let Some(before) = self.member(id).snapshot() else { return };
         self.member(id).step(now, input);
         self.member(id).check(&before);
@@ -196,7 +204,7 @@ impl Cluster {
 
     /// Proposes `count` entries; says whether this member takes them.
     pub fn propose(&mut self, id: NodeId, count: u64) -> bool {
-        let now = self.now;
+        let now = self.now_of(id);
         let first = self.next_payload;
         let payloads: Vec<u64> = (first..first + count).collect();
         let Some(raft) = &mut self.member(id).raft else { return false };
@@ -212,7 +220,7 @@ impl Cluster {
 
     /// A member hands its leadership over.
     pub fn transfer(&mut self, id: NodeId, to: Option<NodeId>) -> Option<NodeId> {
-        let now = self.now;
+        let now = self.now_of(id);
         let to = self.member(id).raft.as_mut()?.transfer(now, to);
         match to {
             Ok(to) => self.say(format!("{id} | is to hand over to {to}")),
@@ -268,7 +276,7 @@ impl Cluster {
 
     /// A read at a member.
     pub fn read(&mut self, id: NodeId) -> Option<ReadTicket> {
-        let now = self.now;
+        let now = self.now_of(id);
         let ticket = self.member(id).raft.as_mut()?.read(now);
         self.checker.on_read(id, ticket);
         self.drain(id, &[]);
@@ -277,7 +285,7 @@ impl Cluster {
 
     /// Takes what a member has to say, and checks the promises of the cluster.
     fn drain(&mut self, id: NodeId, payloads: &[u64]) {
-        let now = self.now;
+        let now = self.now_of(id);
         let commit_before = self.checker.commit_of(id);
         let output = self.member(id).drain(now, payloads);
         if self.transcript.is_some() {
@@ -358,7 +366,7 @@ impl Cluster {
         let Some(raft) = &self.members[&id].raft else { return };
         let deadline = raft.deadline();
         assert!(deadline < Instant::NEVER, "{id} waits for nothing");
-        self.now = self.now.max(deadline);
+        self.now = self.now.max(self.members[&id].clock.when(deadline));
         self.input(id, Input::Timeout);
     }
 
@@ -374,9 +382,11 @@ impl Cluster {
     }
 
     pub fn next_deadline(&self) -> Option<(Instant, NodeId)> {
-        let running = self.members.values().filter_map(|member| member.raft.as_ref());
-        let deadlines = running.map(|raft| (raft.deadline(), raft.id()));
-        deadlines.filter(|&(deadline, _)| deadline < Instant::NEVER).min()
+        let deadlines = self.members.iter().filter_map(|(&id, member)| {
+            let deadline = member.raft.as_ref()?.deadline();
+            (deadline < Instant::NEVER).then(|| (member.clock.when(deadline), id))
+        });
+        deadlines.min()
     }
 
     /// Disks and network work until nothing moves. No time passes.

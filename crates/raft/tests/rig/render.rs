@@ -1,6 +1,7 @@
 //! Messages, writes and events as people read them.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use quorate_raft::{
     Append, CampaignCause, Envelope, Event, IgnoreReason, Membership, Message, Misbehaviour,
@@ -34,10 +35,16 @@ fn message(message: &Message) -> String {
         Message::AppendAccepted { matched } => format!("accepted up to {matched}"),
         Message::AppendRejected { refused, hint } => format!("rejected {refused}, hint {hint}"),
         Message::InstallSnapshot { last } => format!("get a snapshot that reaches {last}"),
-        Message::Heartbeat { commit, round } => {
+        // When it was sent is a number for the leader alone.
+        Message::Heartbeat { commit, round, sent_at: _ } => {
             format!("heartbeat, commit {commit}, round {round}")
         }
-        Message::HeartbeatReply { round } => format!("heartbeat reply, round {round}"),
+        Message::HeartbeatReply { round, sent_at: _, support: Duration::ZERO } => {
+            format!("heartbeat reply, round {round}")
+        }
+        Message::HeartbeatReply { round, sent_at: _, support } => {
+            format!("heartbeat reply, round {round}, support for {support:?}")
+        }
         Message::PreVote { last } => format!("pre-vote? last entry {last}"),
         Message::PreVoteReply { asked, granted } => {
             format!("pre-vote for term {asked} {}", verdict(*granted))
@@ -183,6 +190,10 @@ pub fn event(event: &Event) -> String {
 fn refusal(refusal: Refusal) -> String {
     match refusal {
         Refusal::LeaderAlive { leader } => format!("leader {leader} is alive"),
+        Refusal::Promised { leader } => {
+            let leader = leader.map_or("somebody, perhaps".to_owned(), |id| id.to_string());
+            format!("its support is promised to {leader}")
+        }
         Refusal::VotedFor { candidate } => format!("the vote went to {candidate}"),
         Refusal::LogBehind { theirs, ours } => format!("its log ends at {theirs}, ours at {ours}"),
         Refusal::TermBehind { ours } => format!("term {ours} is reached already"),
@@ -203,6 +214,7 @@ fn misbehaviour(what: Misbehaviour) -> &'static str {
         Misbehaviour::HintImpossible => "an impossible hint",
         Misbehaviour::CommitBeyondLog => "a commit index beyond what was acknowledged",
         Misbehaviour::RoundUnknown => "a round that never began",
+        Misbehaviour::HeartbeatUnknown => "an answer to a heartbeat that was never sent",
         Misbehaviour::GrantImpossible => "a grant for a term that is over",
     }
 }

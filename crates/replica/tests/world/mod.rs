@@ -8,8 +8,8 @@ use bytes::Bytes;
 use quorate_log::{Choices, Identity, MemDisk, Options, SyncFailure, SyncJob};
 use quorate_raft::{Config, Instant, Membership, NodeId, ReadTicket};
 use quorate_replica::{
-    Body, Command, Note, PeerMessage, Refused, Replica, Setup, SnapshotJob, SnapshotPolicy,
-    StateMachine, Wants, WriteOut,
+    Body, Command, Freshness, Note, PeerMessage, Refused, Replica, Setup, SnapshotJob,
+    SnapshotPolicy, StateMachine, Wants, WriteOut,
 };
 
 const STEP: Duration = Duration::from_millis(2);
@@ -101,6 +101,10 @@ pub(crate) struct World {
     pub(crate) taken: u64,
     pub(crate) installed: u64,
     policy: SnapshotPolicy,
+    /// When a ledger had to be how long to hold all that was answered; rising in both.
+    prefixes: Vec<(Instant, usize)>,
+    /// How many reads of a bounded age were served without a message.
+    fresh: u64,
     trace: u64,
 }
 
@@ -120,6 +124,8 @@ impl World {
             taken: 0,
             installed: 0,
             policy,
+            prefixes: Vec::new(),
+            fresh: 0,
             trace: 0,
         };
         for _ in 0..count {
@@ -165,6 +171,7 @@ impl World {
                 append_entries_max: 8,
                 inflight_appends_max: 4,
                 inflight_bytes_max: 1024,
+                lease: None,
                 seed: self.random ^ self.lives,
             },
             log: Options {
@@ -225,6 +232,9 @@ impl World {
         }
         if self.draw(10) == 0 {
             self.read();
+        }
+        if self.draw(5) == 0 {
+            self.read_within();
         }
         self.pass_time();
     }
@@ -302,6 +312,25 @@ impl World {
         let Some(replica) = &mut member.replica else { return };
         let ticket = replica.read(now);
         member.reads.push((ticket, answered));
+        self.settle(at);
+    }
+
+    /// A read that may be of some age: it shows what was answered before that.
+    fn read_within(&mut self) {
+        let (at, staleness) = (self.pick_member(), self.draw(400));
+        let (now, staleness) = (self.now, Duration::from_millis(staleness));
+        let answered = self.answered_prefix();
+        let Some(replica) = &mut self.members[at].replica else { return };
+        match replica.read_within(now, staleness) {
+            Freshness::Fresh => {
+                let is_old = |(when, _): &&(Instant, usize)| staleness < now.since(*when);
+                let needed = self.prefixes.iter().rev().find(is_old).map_or(0, |found| found.1);
+                let held = replica.machine().0.len();
+                assert!(needed <= held, "a read of {staleness:?} sees what was answered before");
+                self.fresh += 1;
+            }
+            Freshness::Ticket(ticket) => self.members[at].reads.push((ticket, answered)),
+        }
         self.settle(at);
     }
 
@@ -403,6 +432,7 @@ impl World {
             let known = self.order.len().min(ledger.len());
             assert_eq!(ledger[..known], self.order[..known], "all apply the same, in one order");
             self.order.extend_from_slice(&ledger[known..]);
+            let is_answer = !effects.replies.is_empty();
             for (sequence, place) in effects.replies {
                 let value = member.waiting.remove(&sequence).expect("an answer comes once");
                 assert_eq!(ledger[place], value, "the answer is to the command that was proposed");
@@ -422,6 +452,9 @@ impl World {
             self.trace = (self.trace ^ summary).wrapping_mul(0x0100_0000_01B3);
             let idle = messages.is_empty() && !effects.more;
             self.messages.extend(messages);
+            if is_answer {
+                self.prefixes.push((now, self.answered_prefix()));
+            }
             if idle {
                 return;
             }
@@ -454,6 +487,10 @@ impl World {
 
     pub(crate) fn answered(&self) -> usize {
         self.answered.len()
+    }
+
+    pub(crate) fn fresh(&self) -> u64 {
+        self.fresh
     }
 
     pub(crate) fn terms(&self) -> u64 {

@@ -1,8 +1,10 @@
 //! Messages of every kind, drawn from a seed.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use quorate_log::{Block, BlockBuilder, EntryKind};
-use quorate_raft::{EntryId, Index, Message, NodeId, ReadTicket, Term, Verdict};
+use quorate_raft::{EntryId, Index, Instant, Message, NodeId, ReadTicket, Term, Verdict};
 use quorate_replica::{Append, Body, PeerMessage, Proposals, SnapshotChunk};
 use quorate_wire::Route;
 
@@ -139,8 +141,16 @@ pub(crate) fn sample(kind: usize, random: &mut Random, body_bytes_max: usize) ->
         3 => Body::ProposalsUnwelcome,
         4 => Body::Raft(Message::AppendAccepted { matched: random.index() }),
         5 => Body::Raft(Message::AppendRejected { refused: random.index(), hint: random.entry() }),
-        6 => Body::Raft(Message::Heartbeat { commit: random.index(), round: random.number() }),
-        7 => Body::Raft(Message::HeartbeatReply { round: random.number() }),
+        6 => Body::Raft(Message::Heartbeat {
+            commit: random.index(),
+            round: random.number(),
+            sent_at: Instant::new(Duration::from_nanos(random.number())),
+        }),
+        7 => Body::Raft(Message::HeartbeatReply {
+            round: random.number(),
+            sent_at: Instant::new(Duration::from_nanos(random.number())),
+            support: Duration::from_nanos(random.number()),
+        }),
         8 => Body::Raft(Message::PreVote { last: random.entry() }),
         9 => Body::Raft(Message::PreVoteReply { asked: random.term(), granted: random.verdict() }),
         10 => {

@@ -183,6 +183,8 @@ fn timers_and_limits() {
     with("--election-timeout", "50001").is_refused(&["between 10 and 50000"]);
     with("--heartbeat-interval", "0").is_refused(&["--heartbeat-interval is 0", "at least 1 ms"]);
     with("--heartbeat-interval", "400").is_refused(&["less than three times --heartbeat-interval"]);
+    with("--lease-duration", "999").is_refused(&["must be below --election-timeout"]);
+    with("--clock-drift-max", "5").is_refused(&["give --lease-duration too"]);
 }
 
 #[test]
