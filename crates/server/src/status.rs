@@ -19,6 +19,7 @@ pub(crate) fn of_node(error: NodeError) -> Status {
         NodeError::Refused(Refused::DiskFull) => {
             Status::resource_exhausted("etcdserver: mvcc: database space exceeded")
         }
+        NodeError::TooLarge { .. } => too_large(),
         NodeError::Stopped => Status::unavailable("etcdserver: server stopped"),
     }
 }
