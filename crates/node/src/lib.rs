@@ -1,7 +1,7 @@
 //! Raft as a library: replicates a state machine of yours to a few members, durably.
 //!
 //! Bring a [`StateMachine`], name the members, and propose commands: each is synced on a majority
-//! of the members before it is answered, applied in the same order on all of them, and applied once.
+//! of the members before it is answered, and applied in the same order on all of them.
 //! This crate is all that a program depends on; the words of the crates below that it needs are
 //! re-exported here.
 //!

@@ -360,13 +360,14 @@ impl<M: Machine> Owner<M> {
             }
         }
         let status = self.replica.status();
+        // Before anybody is answered, who may look at it then.
+        self.parts.board.show(&status, applied, full);
         self.hand_overs.answer(&status, self.replica.raft().transferring());
         while let Some((_, waiter)) =
             self.flushes.pop_front_if(|(end, _)| *end <= self.replies_from)
         {
             waiter.send(()).ok();
         }
-        self.parts.board.show(&status, applied, full);
         self.parts.outbox.hand_over(&mut self.answers);
         Ok(if more { More::Now } else { More::Later })
     }
