@@ -96,6 +96,11 @@ mod replies;
 mod setup;
 mod transport;
 
+/// The programs of the guide, compiled and run with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/embedding.md")]
+struct Guide;
+
 pub use board::NodeStatus;
 pub use builder::NodeBuilder;
 pub use bytes::Bytes;
