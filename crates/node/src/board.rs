@@ -4,20 +4,24 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 
 use quorate_raft::{NodeId, RoleName, Status};
 
-/// What can be seen of a node; the parts may be of slightly different moments.
+/// What can be seen of a node; the parts may be of slightly different moments. All zero, and no
+/// leader, until a node that starts has looked around for the first time.
+///
+/// A member leads if `role` is [`RoleName::Leader`]; it may have been deposed by others and not
+/// know it yet, so this is for people and for hints, never for safety.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NodeStatus {
     /// What it does in its term.
     pub role: RoleName,
-    /// Its term.
+    /// Its term (§5.1): grows with each election.
     pub term: u64,
-    /// The leader it follows or is.
+    /// The leader of that term, itself or another; `None` while there is an election.
     pub leader: Option<NodeId>,
-    /// The last index it knows to be committed.
+    /// The last index of the log that it knows to be committed: on the disks of a majority.
     pub commit: u64,
-    /// The last index it applied.
+    /// The last index it applied; what is between this and `commit` it works on.
     pub applied: u64,
-    /// Its disk has no space for more proposals.
+    /// Its disk has no space for more proposals: they are refused, and reads go on.
     pub disk_full: bool,
 }
 

@@ -102,6 +102,8 @@ impl<M> Reader<M> {
     pub(crate) fn serve<R>(self, machine: &M, answers: &mut Answers<R>) {
         match self {
             Self::Confirm(waiter) => answers.reads.push((waiter, Ok(()))),
+            // For one who has left, the state need not be looked at.
+            Self::Look(query) if query.is_abandoned() => {}
             Self::Look(mut query) => {
                 query.run(machine);
                 answers.queries.push(query);
