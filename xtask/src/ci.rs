@@ -26,7 +26,7 @@ struct Step {
 }
 
 /// The steps, quick ones first where they do not depend on each other.
-const STEPS: [Step; 7] = [
+const STEPS: [Step; 8] = [
     Step {
         name: "fmt",
         action: Action::Cargo { arguments: &["fmt", "--all", "--", "--check"], variable: None },
@@ -46,6 +46,22 @@ const STEPS: [Step; 7] = [
         },
     },
     Step { name: "tidy", action: Action::Tidy },
+    // What a registry would be given. It is not built again: that is what the tests did.
+    Step {
+        name: "package",
+        action: Action::Cargo {
+            arguments: &[
+                "package",
+                "--workspace",
+                "--exclude",
+                "xtask",
+                "--no-verify",
+                "--allow-dirty",
+                "--quiet",
+            ],
+            variable: None,
+        },
+    },
     Step {
         name: "sim",
         action: Action::Cargo {
@@ -130,17 +146,18 @@ mod tests {
     fn the_command_shown_is_the_command_run() {
         let lines: Vec<_> = STEPS.iter().map(|step| step.action.line()).collect();
         assert_eq!(
-            lines[..6],
+            lines[..7],
             [
                 "cargo fmt --all -- --check",
                 "cargo clippy --workspace --all-targets -- -D warnings",
                 "RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps",
                 "cargo xtask tidy",
+                "cargo package --workspace --exclude xtask --no-verify --allow-dirty --quiet",
                 "cargo run --release -- sim run --seeds 1000",
                 "cargo run --release -- sim run --seeds 40 --twice",
             ]
         );
-        assert!(lines[6].starts_with("cargo xtask mutants --part "), "{}", lines[6]);
+        assert!(lines[7].starts_with("cargo xtask mutants --part "), "{}", lines[7]);
     }
 
     #[test]

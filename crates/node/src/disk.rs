@@ -9,6 +9,7 @@ use std::time::Duration;
 use quorate_log::{RealDisk, SyncFailure, SyncJob, Synced};
 
 use crate::inbox::{Event, Inbox};
+use crate::machine::Machine;
 
 /// The pause before a write that found the disk full is tried again: there is no event for it.
 const FULL_PAUSE: Duration = Duration::from_millis(250);
@@ -22,7 +23,7 @@ pub(crate) struct Disk {
 
 impl Disk {
     /// Starts the thread; it ends when the disk is dropped.
-    pub(crate) fn start<R: Send + 'static>(inbox: Arc<Inbox<R>>) -> std::io::Result<Self> {
+    pub(crate) fn start<M: Machine>(inbox: Arc<Inbox<M>>) -> std::io::Result<Self> {
         let (jobs, queue) = channel::<SyncJob<RealDisk>>();
         let is_ending = Arc::new(AtomicBool::new(false));
         let ending = is_ending.clone();

@@ -5,7 +5,13 @@ use std::fmt;
 use quorate_raft::{NodeId, TransferError};
 use quorate_replica::{OpenError, Refused};
 
+use crate::config::ConfigError;
+use crate::node::COMMAND_BYTES_MAX;
+
 /// Why a request was not served.
+///
+/// After [`Error::Stopped`] and [`Error::Unknown`] it is unknown whether a command will be applied;
+/// after any other it will not be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// The command was not taken; it will not be applied.
@@ -15,6 +21,15 @@ pub enum Error {
     /// is applied is unknown.
     #[error("whether the command was applied is not known here; it was not refused")]
     Unknown,
+    /// The command has more than [`COMMAND_BYTES_MAX`] bytes; it will not be applied.
+    #[error(
+        "a command of {bytes} bytes is more than a message between members holds; propose at most \
+         {COMMAND_BYTES_MAX} bytes at once"
+    )]
+    TooLarge {
+        /// Its bytes.
+        bytes: usize,
+    },
     /// The node has stopped. Whether the command will be applied is unknown.
     #[error("the member has stopped")]
     Stopped,
@@ -43,6 +58,20 @@ pub enum HandOverError {
 /// Why a node did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
+    /// The settings cannot work; nothing was written.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The address for the other members cannot be listened at; nothing was written.
+    #[error(
+        "{address} cannot be listened at ({error}); stop what has this port, or give the builder \
+         another address with `listen`"
+    )]
+    Listen {
+        /// The address.
+        address: String,
+        /// What the operating system said.
+        error: std::io::Error,
+    },
     /// The replica could not be opened.
     #[error(transparent)]
     Open(#[from] OpenError),

@@ -5,24 +5,28 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use quorate_log::{RealDisk, SyncFailure, Synced};
-use quorate_raft::NodeId;
-use quorate_replica::{PeerMessage, SnapshotDone};
+use quorate_raft::{Membership, NodeId};
+use quorate_replica::{PeerMessage, SnapshotDone, StateMachine};
 use tokio::sync::{Notify, oneshot};
 
 use crate::handover::HandOverWaiter;
+use crate::query::Query;
 use crate::replies::{ReadWaiter, ReplyWaiter};
 
 /// Something that happened.
-#[derive(Debug)]
-pub(crate) enum Event<R> {
+pub(crate) enum Event<M: StateMachine> {
     /// A client proposes a command.
-    Propose(Bytes, ReplyWaiter<R>),
+    Propose(Bytes, ReplyWaiter<M::Reply>),
     /// A client wants a linearizable read.
     Read(ReadWaiter),
     /// A client wants a read that is so stale at most.
     ReadWithin(Duration, ReadWaiter),
+    /// A client wants to look at the state machine: once the look is linearizable, or at once.
+    Query(Box<dyn Query<M>>, Freshness),
     /// The leadership is to be handed over, to somebody or to whoever can take over soonest.
     HandOver(Option<NodeId>, HandOverWaiter),
+    /// Somebody wants to know who the members are.
+    Membership(oneshot::Sender<Membership>),
     /// Somebody wants to know when everything proposed before is answered.
     Flush(oneshot::Sender<()>),
     /// A peer says something.
@@ -39,24 +43,32 @@ pub(crate) enum Event<R> {
     Stop,
 }
 
+/// How new the state must be that is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Freshness {
+    /// It holds all that was answered, on any member, before the look was asked for.
+    Linearizable,
+    /// As it is on this member.
+    Local,
+}
+
 /// The queue into the owner. Whoever adds to an empty one wakes the owner; the others find it
 /// awake.
 ///
 /// Its bounds are those of its sources: the waiting requests, the peers' windows, one disk job.
-#[derive(Debug)]
-pub(crate) struct Inbox<R> {
+pub(crate) struct Inbox<M: StateMachine> {
     /// `None` once the owner has ended: what comes then is dropped, and who waits for it is told.
-    events: Mutex<Option<Vec<Event<R>>>>,
+    events: Mutex<Option<Vec<Event<M>>>>,
     wake: Notify,
 }
 
-impl<R> Inbox<R> {
+impl<M: StateMachine> Inbox<M> {
     pub(crate) fn new() -> Self {
         Self { events: Mutex::new(Some(Vec::new())), wake: Notify::new() }
     }
 
     /// Adds an event.
-    pub(crate) fn push(&self, event: Event<R>) {
+    pub(crate) fn push(&self, event: Event<M>) {
         let mut queue = self.events.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(events) = queue.as_mut() else { return };
         let first = events.is_empty();
@@ -78,7 +90,7 @@ impl<R> Inbox<R> {
     }
 
     /// Takes all events; `into` is empty and becomes the queue.
-    pub(crate) fn take(&self, into: &mut Vec<Event<R>>) {
+    pub(crate) fn take(&self, into: &mut Vec<Event<M>>) {
         debug_assert!(into.is_empty(), "what was taken before is done");
         let mut queue = self.events.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(events) = queue.as_mut() {
@@ -87,7 +99,7 @@ impl<R> Inbox<R> {
     }
 
     /// Takes all events, the last ones: the owner ends.
-    pub(crate) fn close(&self) -> Vec<Event<R>> {
+    pub(crate) fn close(&self) -> Vec<Event<M>> {
         let mut queue = self.events.lock().unwrap_or_else(PoisonError::into_inner);
         queue.take().unwrap_or_default()
     }

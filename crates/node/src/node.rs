@@ -1,55 +1,81 @@
 //! The node as its users see it.
 
+use std::fmt;
+use std::panic::resume_unwind;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use quorate_raft::NodeId;
+use quorate_raft::{Membership, NodeId};
 use quorate_replica::StateMachine;
 use tokio::sync::{oneshot, watch};
 
 use crate::board::{Board, NodeStatus};
+use crate::builder::NodeBuilder;
 use crate::config::NodeConfig;
 use crate::error::{Error, Halted, HandOverError, StartError};
-use crate::inbox::{Event, Inbox};
+use crate::inbox::{Event, Freshness, Inbox};
 use crate::owner;
+use crate::query::query;
 use crate::replies::Outbox;
 
-/// A running member with the state machine's replies as `R`. Clones are handles to the same node.
-#[derive(Debug)]
-pub struct Node<R> {
-    inner: Arc<Inner<R>>,
+/// The bytes of a command at most: one must fit into a message between members.
+pub const COMMAND_BYTES_MAX: usize = 48 * 1024 * 1024;
+
+/// A running member with the state machine `M`. Clones are handles to the same node; when the last
+/// one is dropped, the node stops in order.
+pub struct Node<M: StateMachine> {
+    inner: Arc<Inner<M>>,
 }
 
-// By hand, since a derived one would ask `Clone` of the replies.
-impl<R> Clone for Node<R> {
+// By hand, since a derived one would ask `Clone` of the machine.
+impl<M: StateMachine> Clone for Node<M> {
     fn clone(&self) -> Self {
         Self { inner: self.inner.clone() }
     }
 }
 
-#[derive(Debug)]
-struct Inner<R> {
-    inbox: Arc<Inbox<R>>,
+impl<M: StateMachine> fmt::Debug for Node<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Node")
+            .field("status", &self.inner.board.read())
+            .field("halted", &*self.inner.halted.borrow())
+            .finish()
+    }
+}
+
+struct Inner<M: StateMachine> {
+    inbox: Arc<Inbox<M>>,
     board: Arc<Board>,
     halted: watch::Receiver<Option<Halted>>,
 }
 
-impl<R> Drop for Inner<R> {
+impl<M: StateMachine> Drop for Inner<M> {
     fn drop(&mut self) {
         self.inbox.push(Event::Stop);
     }
 }
 
-impl<R: Send + 'static> Node<R> {
+impl<M> Node<M>
+where
+    M: StateMachine<Reply: Send + 'static> + Send + 'static,
+{
+    /// Begins the settings of member `id`, a number from 1 on, which keeps its log in `data_dir`.
+    /// `machine` is in its initial state: the log is applied to it.
+    ///
+    /// The same directory belongs to the same id for ever. A member whose directory was lost has
+    /// forgotten its votes and must not come back under its id.
+    pub fn builder(id: u64, data_dir: impl Into<PathBuf>, machine: M) -> NodeBuilder<M> {
+        NodeBuilder::new(id, data_dir.into(), machine)
+    }
+
     /// Opens the member's log and starts it. To be called in the runtime whose tasks use the node.
     ///
     /// # Errors
-    /// If the log cannot be opened or a thread cannot be made.
-    pub async fn start<M>(config: NodeConfig, machine: M) -> Result<Self, StartError>
-    where
-        M: StateMachine<Reply = R> + Send + 'static,
-    {
+    /// If the settings cannot work, the log cannot be opened or a thread cannot be made.
+    pub async fn start(config: NodeConfig, machine: M) -> Result<Self, StartError> {
+        config.check()?;
         let inbox = Arc::new(Inbox::new());
         let board = Arc::new(Board::default());
         let (halt, halted) = watch::channel(None);
@@ -59,23 +85,84 @@ impl<R: Send + 'static> Node<R> {
         Ok(Self { inner: Arc::new(Inner { inbox, board, halted }) })
     }
 
-    /// Has a command agreed on and applied, and gives the state machine's reply. It waits while
-    /// there is no leader; dropping the future gives up the reply, not the command.
+    /// Has a command agreed on and applied, and gives the state machine's reply. Any member takes
+    /// commands, whoever leads. When this returns, the command is synced on a majority of the
+    /// members and applied here.
+    ///
+    /// Commands that are proposed at the same time are batched, so many callers at once are served
+    /// as fast as a few. It waits while there is no leader, for as long as it takes: put a timeout
+    /// around it. Dropping the future gives up the reply, not the command; whether that is applied
+    /// is unknown then.
     ///
     /// # Errors
-    /// If the command was refused, or the node stops.
-    pub async fn propose(&self, command: Bytes) -> Result<R, Error> {
+    /// If the command was refused, and then it will never be applied, or the node stops, and then
+    /// it may be.
+    pub async fn propose(&self, command: impl Into<Bytes>) -> Result<M::Reply, Error> {
+        let command = command.into();
+        if command.len() > COMMAND_BYTES_MAX {
+            return Err(Error::TooLarge { bytes: command.len() });
+        }
         let (waiter, reply) = oneshot::channel();
         self.inner.inbox.push(Event::Propose(command, waiter));
         reply.await.unwrap_or(Err(Error::Stopped))
     }
 
-    /// Returns once everything that was answered before this call, on any member, is applied here:
-    /// a read of the state after it is linearizable (thesis 6.4). It waits while there is no
-    /// leader.
+    /// Looks at the state machine, linearizably (§8, thesis 6.4): it holds every command that was
+    /// answered before this call, on any member. Nothing is written for it, and all reads that wait
+    /// share one round of messages.
+    ///
+    /// `look` runs on the thread that applies commands and carries this member's messages, so it
+    /// must be short: copy what is needed, work on it outside. A machine that can share its state
+    /// is read for longer with [`Self::linearize`]. When `look` panics, so does the caller.
+    ///
+    /// It waits while there is no leader: put a timeout around it.
+    ///
+    /// # Errors
+    /// If too many reads wait, or the node stops.
+    pub async fn read<T, F>(&self, look: F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: FnOnce(&M) -> T + Send + 'static,
+    {
+        self.look(look, Freshness::Linearizable).await
+    }
+
+    /// Looks at the state machine as it is on this member, which may be behind the others for as
+    /// long as it hears nothing from them. What it holds was agreed on and never goes back while
+    /// the member runs; after a start it begins with nothing, and follows the log.
+    ///
+    /// `look` must be short, as in [`Self::read`].
     ///
     /// # Errors
     /// If the node stops.
+    pub async fn stale_read<T, F>(&self, look: F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: FnOnce(&M) -> T + Send + 'static,
+    {
+        self.look(look, Freshness::Local).await
+    }
+
+    async fn look<T, F>(&self, look: F, freshness: Freshness) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: FnOnce(&M) -> T + Send + 'static,
+    {
+        let (query, found) = query(look);
+        self.inner.inbox.push(Event::Query(query, freshness));
+        match found.await {
+            Ok(Ok(found)) => found,
+            Ok(Err(panic)) => resume_unwind(panic),
+            Err(_) => Err(Error::Stopped),
+        }
+    }
+
+    /// Returns once everything that was answered before this call, on any member, is applied here:
+    /// a read of the state after it is linearizable (thesis 6.4), for machines that share their
+    /// state with readers elsewhere. It waits while there is no leader.
+    ///
+    /// # Errors
+    /// If too many reads wait, or the node stops.
     pub async fn linearize(&self) -> Result<(), Error> {
         let (waiter, confirmed) = oneshot::channel();
         self.inner.inbox.push(Event::Read(waiter));
@@ -105,6 +192,16 @@ impl<R: Send + 'static> Node<R> {
         taken.await.unwrap_or(Err(HandOverError::Stopped))
     }
 
+    /// Who the members are, as far as this one knows.
+    ///
+    /// # Errors
+    /// If the node stops.
+    pub async fn membership(&self) -> Result<Membership, Error> {
+        let (waiter, membership) = oneshot::channel();
+        self.inner.inbox.push(Event::Membership(waiter));
+        membership.await.map_err(|_| Error::Stopped)
+    }
+
     /// Returns once everything that was proposed here before this call is answered, or the node has
     /// stopped. It waits while there is no leader.
     pub async fn flush(&self) {
@@ -113,13 +210,15 @@ impl<R: Send + 'static> Node<R> {
         flushed.await.ok();
     }
 
-    /// What can be seen of the node.
+    /// What can be seen of the node, without asking its thread.
     #[must_use]
     pub fn status(&self) -> NodeStatus {
         self.inner.board.read()
     }
 
-    /// Stops the node in order: what is under way is made durable, the log is closed.
+    /// Stops the node in order: what is under way is made durable, the log is closed. Whoever waits
+    /// for an answer gets [`Error::Stopped`]; to have all of them answered, [`Self::flush`] before.
+    /// A leader spares the others an election timeout by [`Self::transfer_leadership`] before.
     pub async fn stop(&self) -> Halted {
         self.inner.inbox.push(Event::Stop);
         self.stopped().await
@@ -130,7 +229,11 @@ impl<R: Send + 'static> Node<R> {
         let mut halted = self.inner.halted.clone();
         match halted.wait_for(Option::is_some).await {
             Ok(reason) => reason.clone().unwrap_or(Halted::Asked),
-            Err(_) => Halted::Failed("the member's thread ended without a word".into()),
+            Err(_) => Halted::Failed(
+                "the member's thread panicked, in the state machine or in the library; the panic's \
+                 message says where"
+                    .into(),
+            ),
         }
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use quorate_log::{RealDisk, Room, SyncFailure};
 use quorate_raft::{Event as CoreEvent, Instant, NodeId, ReadTicket};
-use quorate_replica::{Effects, Fatal, Note, OpenError, Refused, Replica, StateMachine};
+use quorate_replica::{Effects, Fatal, Note, OpenError, Refused, Replica};
 use tokio::sync::{oneshot, watch};
 use tokio::task::yield_now;
 use tokio::time::sleep_until;
@@ -20,8 +20,10 @@ use crate::config::NodeConfig;
 use crate::disk::Disk;
 use crate::error::{Error, Halted, StartError};
 use crate::handover::HandOvers;
-use crate::inbox::{Event, Inbox};
-use crate::replies::{Answers, Outbox, ReadWaiter, ReplyWaiter};
+use crate::inbox::{Event, Freshness, Inbox};
+use crate::machine::Machine;
+use crate::query::Reader;
+use crate::replies::{Answers, Outbox, ReplyWaiter};
 use crate::setup::setup;
 use crate::shelf::Shelf;
 use crate::transport::{Patience, Transport, Whoami};
@@ -34,22 +36,29 @@ const READS_MAX: usize = 64 * 1024;
 const ROUNDS_IN_A_ROW: u32 = 8;
 
 /// What connects the owner to the rest of the node.
-pub(crate) struct Parts<R> {
-    pub(crate) inbox: Arc<Inbox<R>>,
-    pub(crate) outbox: Arc<Outbox<R>>,
+pub(crate) struct Parts<M: Machine> {
+    pub(crate) inbox: Arc<Inbox<M>>,
+    pub(crate) outbox: Arc<Outbox<M::Reply>>,
     pub(crate) board: Arc<Board>,
     pub(crate) halt: watch::Sender<Option<Halted>>,
+}
+
+impl<M: Machine> Drop for Parts<M> {
+    /// The owner has ended, in order or in a panic: who waits hears of it, and so does who comes.
+    fn drop(&mut self) {
+        drop(self.inbox.close());
+        self.outbox.hand_over(&mut Answers { is_last: true, ..Answers::default() });
+    }
 }
 
 /// Starts the thread; returns once the log is open and the peers are served.
 pub(crate) async fn start<M>(
     config: NodeConfig,
     machine: M,
-    parts: Parts<M::Reply>,
+    parts: Parts<M>,
 ) -> Result<(), StartError>
 where
-    M: StateMachine + Send + 'static,
-    M::Reply: Send + 'static,
+    M: Machine,
 {
     let (opened, open) = oneshot::channel();
     let io = |what| move |error| StartError::Io { what, error };
@@ -80,18 +89,18 @@ where
     })
 }
 
-struct Owner<M: StateMachine> {
+struct Owner<M: Machine> {
     replica: Replica<RealDisk, M>,
     transport: Transport,
     disk: Disk,
     shelf: Shelf,
-    parts: Parts<M::Reply>,
+    parts: Parts<M>,
     clock: Clock,
     /// Those who wait for replies, by sequence; the first has `replies_from`.
     reply_waiters: VecDeque<Option<ReplyWaiter<M::Reply>>>,
     replies_from: u64,
     /// Those who wait to read, by ticket.
-    read_waiters: VecDeque<(ReadTicket, Vec<ReadWaiter>)>,
+    read_waiters: VecDeque<(ReadTicket, Vec<Reader<M>>)>,
     /// How many they are.
     reads_waiting: usize,
     /// Those who wait for the leadership to be handed over.
@@ -106,10 +115,10 @@ struct Owner<M: StateMachine> {
     late: Duration,
     stopping: bool,
     /// Reused from round to round.
-    events: Vec<Event<M::Reply>>,
+    events: Vec<Event<M>>,
     commands: Vec<Bytes>,
     proposers: Vec<ReplyWaiter<M::Reply>>,
-    readers: Vec<ReadWaiter>,
+    readers: Vec<Reader<M>>,
     answers: Answers<M::Reply>,
 }
 
@@ -119,12 +128,8 @@ enum Failure {
     Disk(SyncFailure<RealDisk>),
 }
 
-impl<M> Owner<M>
-where
-    M: StateMachine,
-    M::Reply: Send + 'static,
-{
-    fn open(config: NodeConfig, machine: M, parts: Parts<M::Reply>) -> Result<Self, StartError> {
+impl<M: Machine> Owner<M> {
+    fn open(config: NodeConfig, machine: M, parts: Parts<M>) -> Result<Self, StartError> {
         let io = |what| move |error| StartError::Io { what, error };
         let clock = Clock::start();
         let above = config.data_dir.parent().unwrap_or(Path::new(""));
@@ -224,19 +229,26 @@ where
         self.carry_out(now, effects)
     }
 
-    fn take_in(&mut self, now: Instant, event: Event<M::Reply>) -> Result<(), Failure> {
+    fn take_in(&mut self, now: Instant, event: Event<M>) -> Result<(), Failure> {
         match event {
             Event::Propose(command, waiter) => {
                 self.commands.push(command);
                 self.proposers.push(waiter);
             }
-            Event::Read(waiter) => self.readers.push(waiter),
             Event::ReadWithin(staleness, waiter) => {
                 if self.replica.is_fresh(now, staleness) {
                     self.answers.reads.push((waiter, Ok(())));
                 } else {
-                    self.readers.push(waiter);
+                    self.readers.push(Reader::Confirm(waiter));
                 }
+            }
+            Event::Read(waiter) => self.readers.push(Reader::Confirm(waiter)),
+            Event::Query(query, Freshness::Linearizable) => self.readers.push(Reader::Look(query)),
+            Event::Query(query, Freshness::Local) => {
+                Reader::Look(query).serve(self.replica.machine(), &mut self.answers);
+            }
+            Event::Membership(waiter) => {
+                waiter.send(self.replica.raft().membership().clone()).ok();
             }
             Event::HandOver(to, waiter) => {
                 self.hand_overs.add(self.replica.transfer(now, to), waiter);
@@ -300,8 +312,9 @@ where
             self.forget_readers_gone();
         }
         if self.reads_waiting + self.readers.len() > READS_MAX {
-            let refused = Err(Error::Refused(Refused::Overloaded));
-            self.answers.reads.extend(self.readers.drain(..).map(|reader| (reader, refused)));
+            for reader in self.readers.drain(..) {
+                reader.refuse(Error::Refused(Refused::Overloaded), &mut self.answers);
+            }
             return;
         }
         let ticket = self.replica.read(now);
@@ -313,7 +326,7 @@ where
     /// leave.
     fn forget_readers_gone(&mut self) {
         for (_, readers) in &mut self.read_waiters {
-            readers.retain(|reader| !reader.is_closed());
+            readers.retain(|reader| !reader.is_abandoned());
         }
         self.read_waiters.retain(|(_, readers)| !readers.is_empty());
         self.reads_waiting = self.read_waiters.iter().map(|(_, readers)| readers.len()).sum();
@@ -363,7 +376,9 @@ where
                 self.read_waiters.pop_front_if(|(waiting, _)| *waiting <= ticket)
             {
                 self.reads_waiting -= readers.len();
-                self.answers.reads.extend(readers.into_iter().map(|reader| (reader, Ok(()))));
+                for reader in readers {
+                    reader.serve(self.replica.machine(), &mut self.answers);
+                }
             }
         }
         let applied = self.replica.applied().index.value();
@@ -377,13 +392,14 @@ where
             }
         }
         let status = self.replica.status();
+        // Before anybody is answered, who may look at it then.
+        self.parts.board.show(&status, applied, full);
         self.hand_overs.answer(&status, self.replica.raft().transferring());
         while let Some((_, waiter)) =
             self.flushes.pop_front_if(|(end, _)| *end <= self.replies_from)
         {
             waiter.send(()).ok();
         }
-        self.parts.board.show(&status, applied, full);
         self.parts.outbox.hand_over(&mut self.answers);
         Ok(if more { More::Now } else { More::Later })
     }
@@ -425,7 +441,10 @@ where
         for event in self.parts.inbox.close() {
             match event {
                 Event::Propose(_, waiter) => self.proposers.push(waiter),
-                Event::Read(waiter) | Event::ReadWithin(_, waiter) => self.readers.push(waiter),
+                Event::Read(waiter) | Event::ReadWithin(_, waiter) => {
+                    self.readers.push(Reader::Confirm(waiter));
+                }
+                Event::Query(query, _) => self.readers.push(Reader::Look(query)),
                 // Whatever failed after it failed because of it.
                 Event::Synced(Err(failure)) if reason != Halted::Asked => {
                     reason = Halted::Failed(Failure::Disk(failure).reason());
@@ -437,6 +456,7 @@ where
                 | Event::SnapshotDone(_)
                 // They learn of it as their channels close.
                 | Event::HandOver(..)
+                | Event::Membership(_)
                 | Event::Flush(_)
                 | Event::Stop => {}
             }
@@ -450,7 +470,7 @@ where
             self.answers.replies.push((waiter, Err(Error::Stopped)));
         }
         for reader in readers.chain(self.readers) {
-            self.answers.reads.push((reader, Err(Error::Stopped)));
+            reader.refuse(Error::Stopped, &mut self.answers);
         }
         self.answers.is_last = true;
         self.parts.outbox.hand_over(&mut self.answers);

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{Notify, oneshot};
 
 use crate::error::Error;
+use crate::query::Finished;
 
 /// Somebody waits for the reply to a command.
 pub(crate) type ReplyWaiter<R> = oneshot::Sender<Result<R, Error>>;
@@ -17,23 +18,23 @@ pub(crate) type ReplyWaiter<R> = oneshot::Sender<Result<R, Error>>;
 pub(crate) type ReadWaiter = oneshot::Sender<Result<(), Error>>;
 
 /// Answers with those who wait for them.
-#[derive(Debug)]
 pub(crate) struct Answers<R> {
     pub(crate) replies: Vec<(ReplyWaiter<R>, Result<R, Error>)>,
     pub(crate) reads: Vec<(ReadWaiter, Result<(), Error>)>,
+    pub(crate) queries: Vec<Box<dyn Finished>>,
     /// The owner has ended: no more will come.
     pub(crate) is_last: bool,
 }
 
 impl<R> Default for Answers<R> {
     fn default() -> Self {
-        Self { replies: Vec::new(), reads: Vec::new(), is_last: false }
+        Self { replies: Vec::new(), reads: Vec::new(), queries: Vec::new(), is_last: false }
     }
 }
 
 impl<R> Answers<R> {
     pub(crate) fn is_empty(&self) -> bool {
-        self.replies.is_empty() && self.reads.is_empty() && !self.is_last
+        self.replies.is_empty() && self.reads.is_empty() && self.queries.is_empty() && !self.is_last
     }
 
     /// Completes all; who no longer waits is passed over.
@@ -44,11 +45,13 @@ impl<R> Answers<R> {
         for (waiter, answer) in self.reads.drain(..) {
             waiter.send(answer).ok();
         }
+        for query in self.queries.drain(..) {
+            query.deliver();
+        }
     }
 }
 
 /// The queue from the owner to the clients' runtime.
-#[derive(Debug)]
 pub(crate) struct Outbox<R> {
     answers: Mutex<Answers<R>>,
     wake: Notify,
@@ -84,6 +87,7 @@ impl<R: Send + 'static> Outbox<R> {
         } else {
             answers.replies.append(&mut round.replies);
             answers.reads.append(&mut round.reads);
+            answers.queries.append(&mut round.queries);
             answers.is_last |= round.is_last;
         }
         drop(answers);

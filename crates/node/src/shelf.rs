@@ -11,6 +11,7 @@ use quorate_log::RealDisk;
 use quorate_replica::SnapshotJob;
 
 use crate::inbox::{Event, Inbox};
+use crate::machine::Machine;
 
 /// The way to the snapshot files. The replica gives out one job of each kind at a time, so the
 /// queues need no bound.
@@ -25,7 +26,7 @@ pub(crate) struct Shelf {
 
 impl Shelf {
     /// Starts the threads; they end when the shelf is dropped.
-    pub(crate) fn start<R: Send + 'static>(inbox: &Arc<Inbox<R>>) -> io::Result<Self> {
+    pub(crate) fn start<M: Machine>(inbox: &Arc<Inbox<M>>) -> io::Result<Self> {
         let (long, long_queue) = channel();
         let (short, short_queue) = channel();
         work("quorate-snapshot", long_queue, inbox.clone())?;
@@ -66,10 +67,10 @@ impl Shelf {
     }
 }
 
-fn work<R: Send + 'static>(
+fn work<M: Machine>(
     name: &str,
     queue: Receiver<SnapshotJob<RealDisk>>,
-    inbox: Arc<Inbox<R>>,
+    inbox: Arc<Inbox<M>>,
 ) -> io::Result<()> {
     thread::Builder::new().name(name.into()).spawn(move || {
         while let Ok(job) = queue.recv() {

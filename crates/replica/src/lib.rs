@@ -4,7 +4,88 @@
 //! no socket and no randomness but its seed: the shell (a node, or the simulator) calls a method
 //! for everything that happens, then takes the [`Effects`]: messages to send, a
 //! [`quorate_log::SyncJob`] to run, answers for those who proposed, reads that may be served. The
-//! same calls with the same arguments give the same effects.
+//! same calls with the same arguments give the same effects. Programs that want a running member
+//! use `quorate-node`; here is a shell in its smallest form, for a cluster of one:
+//!
+//! ```
+//! use std::io::{self, Read};
+//! use std::time::Duration;
+//!
+//! use bytes::Bytes;
+//! use quorate_log::{Identity, MemDisk, Options};
+//! use quorate_raft::{Config, Instant, Membership, NodeId};
+//! use quorate_replica::{
+//!     Command, Replica, Setup, SnapshotPolicy, StateMachine, Wants, WriteOut,
+//! };
+//!
+//! /// Counts the bytes of all commands.
+//! struct Bytecount(usize);
+//!
+//! impl StateMachine for Bytecount {
+//!     type Reply = usize;
+//!
+//!     fn apply(&mut self, commands: &[Command], replies: &mut Vec<usize>) {
+//!         for command in commands {
+//!             self.0 += command.body.len();
+//!             if command.wants == Wants::Reply {
+//!                 replies.push(self.0);
+//!             }
+//!         }
+//!     }
+//!
+//!     fn snapshot(&self) -> WriteOut {
+//!         let count = self.0 as u64;
+//!         Box::new(move |out| out.write_all(&count.to_be_bytes()))
+//!     }
+//!
+//!     fn restore(&mut self, from: &mut dyn Read) -> io::Result<()> {
+//!         let mut count = [0; 8];
+//!         from.read_exact(&mut count)?;
+//!         self.0 = usize::try_from(u64::from_be_bytes(count)).map_err(io::Error::other)?;
+//!         Ok(())
+//!     }
+//! }
+//!
+//! let me = NodeId::new(1);
+//! let setup = Setup {
+//!     identity: Identity { cluster: 1, member: me.value() },
+//!     raft: Config {
+//!         id: me,
+//!         election_timeout_min: Duration::from_secs(1),
+//!         election_timeout_max: Duration::from_secs(2),
+//!         heartbeat_interval: Duration::from_millis(100),
+//!         append_bytes_max: 1 << 20,
+//!         append_entries_max: 1024,
+//!         inflight_appends_max: 16,
+//!         inflight_bytes_max: 8 << 20,
+//!         lease: None,
+//!         seed: 7,
+//!     },
+//!     log: Options::default(),
+//!     snapshots: SnapshotPolicy::default(),
+//!     bootstrap: Membership::of_voters([me]),
+//!     origin: 7,
+//!     proposals_max: 1024,
+//!     proposal_bytes_max: 64 << 20,
+//! };
+//! let now = Instant::new(Duration::ZERO);
+//! let (mut replica, _notes) = Replica::open(setup, MemDisk::new(), Bytecount(0), now)?;
+//! replica.timeout(now); // the only voter elects itself
+//! let sequence = replica.propose(now, [Bytes::from("hello")])?;
+//! let mut replies = Vec::new();
+//! while replies.is_empty() {
+//!     let effects = replica.effects(now)?;
+//!     assert!(effects.messages.is_empty(), "there is nobody else");
+//!     replies.extend(effects.replies);
+//!     if let Some(job) = effects.job {
+//!         // A node does this on another thread.
+//!         let synced = job.run().expect("a disk in memory does not fail");
+//!         replica.synced(now, synced);
+//!     }
+//! }
+//! assert_eq!(replies, [(sequence, 5)]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 //!
 //! What must hold:
 //! - An entry is applied once, in order of index, and only when committed.

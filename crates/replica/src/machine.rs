@@ -9,16 +9,18 @@ use quorate_raft::Index;
 /// beside further applies, and need not run at all.
 pub type WriteOut = Box<dyn FnOnce(&mut dyn Write) -> io::Result<()> + Send>;
 
-/// A deterministic state machine. The same commands in the same order must lead to the same state
-/// and the same replies on every member: no clock, no randomness, no order of a hash map, no local
-/// setting may have a say in [`StateMachine::apply`].
+/// A deterministic state machine, of which each member has a copy (§2). The same commands in the
+/// same order must lead to the same state and the same replies on every member: no clock, no
+/// randomness, no order of a hash map, no local setting may have a say in [`StateMachine::apply`].
 pub trait StateMachine {
     /// What a command answers to whoever proposed it.
     type Reply;
 
     /// Applies committed commands in order, and pushes one reply for each command that
-    /// [wants](Wants::Reply) one. A command that makes no sense to the machine is no reason to
-    /// fail: it has been agreed on, so it must change every member in the same way, or none.
+    /// [wants](Wants::Reply) one. They are about a megabyte at most, or one large one; there may be
+    /// none. Their indexes ascend, with gaps where entries are not for the machine. A command that
+    /// makes no sense to the machine is no reason to fail: it has been agreed on, so it must change
+    /// every member in the same way, or none.
     fn apply(&mut self, commands: &[Command], replies: &mut Vec<Self::Reply>);
 
     /// The state as it is now, to be written beside further applies. Should cost little, whatever

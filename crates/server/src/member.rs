@@ -13,13 +13,13 @@ use tonic::Status;
 use tonic::metadata::MetadataMap;
 
 use crate::identity::Cluster;
-use crate::machine::{Attributes, Reply};
+use crate::machine::{Attributes, Machine, Reply};
 use crate::status;
 
 /// A member, as its services see it.
 #[derive(Debug)]
 pub(crate) struct Member {
-    pub(crate) node: Node<Reply>,
+    pub(crate) node: Node<Machine>,
     pub(crate) reader: Reader,
     pub(crate) cluster: Cluster,
     pub(crate) id: u64,

@@ -20,6 +20,7 @@ pub(crate) fn of_node(error: NodeError) -> Status {
             Status::resource_exhausted("etcdserver: mvcc: database space exceeded")
         }
         NodeError::Unknown => timed_out(),
+        NodeError::TooLarge { .. } => too_large(),
         NodeError::Stopped => Status::unavailable("etcdserver: server stopped"),
     }
 }

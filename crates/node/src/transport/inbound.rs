@@ -12,6 +12,7 @@ use quorate_proto::peer::{
     RequestVoteRequest, RequestVoteResponse,
 };
 use quorate_raft::NodeId;
+use quorate_replica::StateMachine;
 use quorate_wire::{Incoming, Route};
 use tokio::sync::mpsc;
 use tonic::transport::Server;
@@ -24,14 +25,15 @@ use super::{
     Whoami, identity, lock,
 };
 use crate::inbox::{Event, Inbox};
+use crate::machine::Machine;
 
 /// Serves the peers for as long as the runtime lives.
-pub(super) fn start<R: Send + 'static>(
+pub(super) fn start<M: Machine>(
     whoami: Whoami,
     listener: std::net::TcpListener,
     patience: Patience,
     slots: &Slots,
-    inbox: &Arc<Inbox<R>>,
+    inbox: &Arc<Inbox<M>>,
 ) -> std::io::Result<()> {
     listener.set_nonblocking(true)?;
     let listener = tokio::net::TcpListener::from_std(listener)?;
@@ -53,20 +55,20 @@ pub(super) fn start<R: Send + 'static>(
     Ok(())
 }
 
-struct Service<R> {
+struct Service<M: StateMachine> {
     whoami: Whoami,
     slots: Slots,
-    inbox: Arc<Inbox<R>>,
+    inbox: Arc<Inbox<M>>,
 }
 
-impl<R: Send + 'static> Service<R> {
+impl<M: Machine> Service<M> {
     /// Judges the caller; takes over its stream if it is a peer. `ended` is what the owner hears
     /// when the stream has ended and no newer one has taken its place.
     fn open<Q: Incoming + Send + 'static, A: Send + 'static>(
         &self,
         request: Request<Streaming<Q>>,
         place: fn(&mut Replies) -> &mut Option<mpsc::Sender<A>>,
-        ended: fn(NodeId) -> Option<Event<R>>,
+        ended: fn(NodeId) -> Option<Event<M>>,
     ) -> Result<Response<Answers<A>>, Status> {
         let is_peer = |id| self.slots.contains_key(&id);
         let route =
@@ -95,7 +97,7 @@ impl<R: Send + 'static> Service<R> {
     }
 }
 
-async fn hear<Q: Incoming, R>(mut requests: Streaming<Q>, route: Route, inbox: &Inbox<R>) {
+async fn hear<Q: Incoming, M: Machine>(mut requests: Streaming<Q>, route: Route, inbox: &Inbox<M>) {
     loop {
         match requests.message().await {
             Ok(Some(request)) => match request.decode(route) {
@@ -116,7 +118,7 @@ async fn hear<Q: Incoming, R>(mut requests: Streaming<Q>, route: Route, inbox: &
 }
 
 #[tonic::async_trait]
-impl<R: Send + 'static> Raft for Service<R> {
+impl<M: Machine> Raft for Service<M> {
     type AppendEntriesStream = Answers<AppendEntriesResponse>;
     type RequestVoteStream = Answers<RequestVoteResponse>;
     type ForwardStream = Answers<ForwardResponse>;
@@ -159,11 +161,12 @@ impl<A> Stream for Answers<A> {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+    use std::io::{self, Read};
     use std::time::Duration;
 
     use quorate_proto::peer::raft_client::RaftClient;
     use quorate_raft::{Index, Instant, Message, Term};
-    use quorate_replica::{Body, PeerMessage};
+    use quorate_replica::{Body, Command, PeerMessage, WriteOut};
     use quorate_wire::{Outgoing, encode};
     use tonic::transport::Endpoint;
 
@@ -173,6 +176,23 @@ mod tests {
     const ME: NodeId = NodeId::new(1);
     const PEER: NodeId = NodeId::new(2);
     const PATIENCE: Duration = Duration::from_secs(30);
+
+    /// No state, for a node that applies nothing.
+    struct Nothing;
+
+    impl StateMachine for Nothing {
+        type Reply = ();
+
+        fn apply(&mut self, _: &[Command], _: &mut Vec<()>) {}
+
+        fn snapshot(&self) -> WriteOut {
+            Box::new(|_| Ok(()))
+        }
+
+        fn restore(&mut self, _: &mut dyn Read) -> io::Result<()> {
+            Ok(())
+        }
+    }
 
     /// What a peer sends, and then nothing more, though the stream goes on.
     struct Frames(std::vec::IntoIter<AppendEntriesRequest>);
@@ -198,7 +218,7 @@ mod tests {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let slots: Slots = Arc::new(BTreeMap::from([(PEER, Slot::default())]));
-        let inbox: Arc<Inbox<()>> = Arc::new(Inbox::new());
+        let inbox: Arc<Inbox<Nothing>> = Arc::new(Inbox::new());
         let patience = Patience { silence_max: PATIENCE };
         start(Whoami { cluster: 1, member: ME }, listener, patience, &slots, &inbox).unwrap();
 
@@ -214,9 +234,12 @@ mod tests {
 
         let mut events = Vec::new();
         inbox.take(&mut events);
-        let seen: Vec<_> = events.iter().map(|event| format!("{event:?}")).collect();
-        assert_eq!(seen.len(), 2, "{seen:?}");
-        assert!(seen[0].contains("round: 1"), "{seen:?}");
-        assert!(seen[1].contains("Disconnected"), "{seen:?}");
+        let [Event::Message(message), Event::Disconnected(PEER)] = &events[..] else {
+            panic!("{} events came, not the first message and the end", events.len());
+        };
+        let Body::Raft(Message::Heartbeat { round, .. }) = message.body else {
+            panic!("a heartbeat was sent: {message:?}");
+        };
+        assert_eq!(round, 1);
     }
 }

@@ -31,6 +31,7 @@ use tokio::sync::mpsc;
 
 use crate::config::Peer;
 use crate::inbox::Inbox;
+use crate::machine::Machine;
 
 /// Messages that may wait for one stream. The owner gives out entries only while half of it is
 /// free.
@@ -94,12 +95,12 @@ pub(crate) struct Patience {
 impl Transport {
     /// Listens for the peers and connects to them; to be called in the runtime that is to carry the
     /// streams.
-    pub(crate) fn start<R: Send + 'static>(
+    pub(crate) fn start<M: Machine>(
         whoami: Whoami,
         peers: Vec<Peer>,
         listener: std::net::TcpListener,
         patience: Patience,
-        inbox: &Arc<Inbox<R>>,
+        inbox: &Arc<Inbox<M>>,
     ) -> std::io::Result<Self> {
         let slots = peers.iter().map(|peer| (peer.id, Slot::default())).collect();
         let slots: Slots = Arc::new(slots);

@@ -9,6 +9,7 @@ use std::time::Duration;
 use futures_core::Stream;
 use quorate_proto::peer::raft_client::RaftClient;
 use quorate_raft::NodeId;
+use quorate_replica::StateMachine;
 use quorate_wire::{Incoming, Route};
 use tokio::sync::mpsc;
 use tonic::transport::{Channel, Endpoint};
@@ -21,6 +22,7 @@ use super::{
 };
 use crate::config::Peer;
 use crate::inbox::{Event, Inbox};
+use crate::machine::Machine;
 
 /// The pause after a failed attempt grows from the first to the second.
 const PAUSE_MIN: Duration = Duration::from_millis(10);
@@ -30,22 +32,22 @@ const PAUSE_MAX: Duration = Duration::from_secs(1);
 const PAUSE_REFUSED: Duration = Duration::from_secs(5);
 
 /// Keeps a connection to `peer` for as long as the runtime lives.
-pub(super) fn start<R: Send + 'static>(
+pub(super) fn start<M: Machine>(
     whoami: Whoami,
     peer: Peer,
     patience: Patience,
     slots: &Slots,
-    inbox: &Arc<Inbox<R>>,
+    inbox: &Arc<Inbox<M>>,
 ) {
     let link = Link { whoami, id: peer.id, slots: slots.clone(), inbox: inbox.clone() };
     tokio::spawn(link.keep(peer.urls, patience));
 }
 
-struct Link<R> {
+struct Link<M: StateMachine> {
     whoami: Whoami,
     id: NodeId,
     slots: Slots,
-    inbox: Arc<Inbox<R>>,
+    inbox: Arc<Inbox<M>>,
 }
 
 /// How a connection ended.
@@ -56,7 +58,7 @@ enum End {
     Refused(Status),
 }
 
-impl<R: Send + 'static> Link<R> {
+impl<M: Machine> Link<M> {
     async fn keep(self, urls: Vec<String>, patience: Patience) {
         let mut pause = PAUSE_MIN;
         let mut said = None;
@@ -159,7 +161,7 @@ impl<R: Send + 'static> Link<R> {
         self.slots.get(&self.id).expect("every peer has a slot")
     }
 
-    fn signal(&self) -> Signal<R> {
+    fn signal(&self) -> Signal<M> {
         Signal { id: self.id, slots: self.slots.clone(), inbox: self.inbox.clone() }
     }
 }
@@ -195,19 +197,19 @@ fn causes(error: &dyn std::error::Error) -> String {
 }
 
 /// Tells the owner when a queue it found full has room.
-struct Signal<R> {
+struct Signal<M: StateMachine> {
     id: NodeId,
     slots: Slots,
-    inbox: Arc<Inbox<R>>,
+    inbox: Arc<Inbox<M>>,
 }
 
 /// A queue as the stream that tonic sends.
-struct Signalling<T, R> {
+struct Signalling<T, M: StateMachine> {
     queue: mpsc::Receiver<T>,
-    link: Signal<R>,
+    link: Signal<M>,
 }
 
-impl<T, R: Send> Stream for Signalling<T, R> {
+impl<T, M: Machine> Stream for Signalling<T, M> {
     type Item = T;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<T>> {
