@@ -13,6 +13,8 @@
 //! - Nothing that promises durability leaves before the [`quorate_log::SyncJob`] it depends on has
 //!   come back: the core sees to it, the replica only carries receipts.
 //!
+//! [`sessions`] wraps a state machine so that each request of a client is applied once.
+//!
 //! Left out for now: snapshots and with them the removal of old segments, changes of membership.
 
 mod apply;
@@ -25,6 +27,7 @@ mod message;
 mod origins;
 mod proposals;
 mod replica;
+pub mod sessions;
 
 pub use effects::{Effects, Fatal, OpenError, Refused, Setup};
 pub use machine::{Command, StateMachine, Wants, WriteOut};
