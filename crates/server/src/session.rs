@@ -1,6 +1,7 @@
 //! Sessions over gRPC: what clients say in a request's metadata, and what they are told.
 //!
-//! All names that sessions have on the wire stand here; `docs/sessions.md` explains them to clients.
+//! All names that sessions have on the wire stand here; `docs/sessions.md` explains them to
+//! clients.
 
 use bytes::{Bytes, BytesMut};
 use quorate_raft::Index;
