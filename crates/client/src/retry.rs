@@ -89,10 +89,10 @@ fn judge_numbered(is_unsure: bool, status: &Status) -> Verdict {
         Some(Decision::Full) if is_unsure => Verdict::AskNext,
         Some(Decision::Full | Decision::Final) => Verdict::Refused,
         None if is_unsure => Verdict::AskNext,
-        None => match judge(Kind::Write, status) {
-            Verdict::Unknown => Verdict::AskNext,
-            verdict => verdict,
-        },
+        None => {
+            let verdict = judge(Kind::Write, status);
+            if verdict == Verdict::Unknown { Verdict::AskNext } else { verdict }
+        }
     }
 }
 
@@ -244,8 +244,12 @@ impl<'a> Journey<'a> {
             if verdict != Verdict::Renew {
                 return self.failed(slot, &status, verdict);
             }
-            session::index(status.metadata()).map(|index| self.pool.sessions().learn(index));
-            self.ticket.as_mut().map(Ticket::renew);
+            if let (Some(ticket), Some(index)) =
+                (&mut self.ticket, session::index(status.metadata()))
+            {
+                self.pool.sessions().learn(index);
+                ticket.renew();
+            }
             self.unanswered = Some(no_answer(slot, &status));
         }
         None
