@@ -48,18 +48,18 @@ struct Fake {
 
 fn number(request: &Request<PutRequest>, name: &str) -> u64 {
     let value = request.metadata().get(name).expect("it is numbered");
-    value.to_str().unwrap().parse().expect("a number")
+    value.to_str().expect("it works").parse().expect("a number")
 }
 
 impl Fake {
     fn apply(&self, request: &Request<PutRequest>) -> i64 {
-        let mut log = self.log.lock().unwrap();
+        let mut log = self.log.lock().expect("it works");
         let Some(client) = request.metadata().get("quorate-client-id") else {
             log.applied += 1;
             return log.applied;
         };
         let sequence = number(request, "quorate-sequence");
-        let key = (client.to_str().unwrap().to_owned(), sequence);
+        let key = (client.to_str().expect("it works").to_owned(), sequence);
         if let Some(answer) = log.answers.get(&key) {
             return *answer;
         }
@@ -80,9 +80,9 @@ impl Kv for Fake {
         if request.metadata().contains_key("quorate-client-id") {
             let names = ["quorate-sequence", "quorate-acknowledged", "quorate-since"];
             let [sequence, acknowledged, since] = names.map(|name| number(&request, name));
-            self.log.lock().unwrap().seen.push((sequence, acknowledged, since));
+            self.log.lock().expect("it works").seen.push((sequence, acknowledged, since));
         }
-        let next = self.script.lock().unwrap().pop_front();
+        let next = self.script.lock().expect("it works").pop_front();
         match next {
             None => {}
             Some(Next::Lose) => {
@@ -150,8 +150,8 @@ impl Member {
     ) -> Self {
         let script = Arc::new(Mutex::new(script.into_iter().collect()));
         let fake = Fake { log: log.clone(), script };
-        let incoming = TcpIncoming::bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
-        let address = incoming.local_addr().unwrap().to_string();
+        let incoming = TcpIncoming::bind(SocketAddr::from(([127, 0, 0, 1], 0))).expect("it works");
+        let address = incoming.local_addr().expect("it works").to_string();
         let sessions = knows_sessions.then(|| MaintenanceServer::new(fake.clone()));
         let server =
             Server::builder().add_service(KvServer::new(fake)).add_optional_service(sessions);
@@ -170,19 +170,19 @@ impl Drop for Member {
 
 fn client(members: &[&Member], timeout: Duration) -> Client {
     let endpoints = members.iter().map(|member| &member.address);
-    Client::connect(endpoints, Options::new().request_timeout(timeout)).unwrap()
+    Client::connect(endpoints, Options::new().request_timeout(timeout)).expect("it works")
 }
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
 async fn put(client: &Client) -> Result<i64, quorate_client::Error> {
     let answer = client.put("k", "v", PutOptions::new()).await?;
-    Ok(answer.header.unwrap().revision)
+    Ok(answer.header.expect("it works").revision)
 }
 
 fn session_error(outcome: &'static str) -> Status {
     let mut status = Status::failed_precondition(format!("quorate: session: {outcome}"));
-    status.metadata_mut().insert("quorate-session", outcome.parse().unwrap());
+    status.metadata_mut().insert("quorate-session", outcome.parse().expect("it works"));
     status.metadata_mut().insert("quorate-index", 20.into());
     status
 }

@@ -35,7 +35,7 @@ fn alone() -> MutexGuard<'static, ()> {
 }
 
 fn runtime() -> Runtime {
-    Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
+    Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("it works")
 }
 
 /// A client that knows all members and begins with one of them.
@@ -43,7 +43,7 @@ fn client(cluster: &Cluster, first: usize, options: Options) -> Client {
     let count = cluster.members.len();
     let endpoints = (0..count).map(|n| cluster.members[(first + n) % count].client_url());
     let options = options.connect_timeout(Duration::from_secs(1)).request_timeout(PATIENCE);
-    Client::connect(endpoints, options).unwrap()
+    Client::connect(endpoints, options).expect("it works")
 }
 
 /// Sets a key without any condition, again and again: its version counts how often that was
@@ -130,7 +130,7 @@ async fn put(
     request: PutRequest,
     metadata: &Metadata,
 ) -> Result<Response<PutResponse>, Status> {
-    let endpoint = Endpoint::from_shared(member.client_url()).unwrap();
+    let endpoint = Endpoint::from_shared(member.client_url()).expect("it works");
     let mut kv = KvClient::new(endpoint.connect().await.expect("the member runs"));
     let mut request = Request::new(request);
     for (name, value) in metadata {
@@ -195,15 +195,15 @@ fn numbers_that_are_wrong(
     ask: impl Fn(PutRequest, &Metadata) -> Result<Response<PutResponse>, Status>,
 ) {
     let ahead = [CLIENT, ("quorate-sequence", "9"), ("quorate-acknowledged", "8")];
-    ask(set("ahead"), &ahead).unwrap();
-    let back = ask(set("wrong"), &[CLIENT, ("quorate-sequence", "3")]).unwrap_err();
+    ask(set("ahead"), &ahead).expect("it works");
+    let back = ask(set("wrong"), &[CLIENT, ("quorate-sequence", "3")]).expect_err("it is refused");
     assert_eq!(back.code(), Code::FailedPrecondition);
     assert_eq!(
         back.message(),
         "quorate: session: sequence 3 went back: all up to 8 are acknowledged; give each new \
          request a higher one"
     );
-    let reused = ask(set("wrong"), &ahead).unwrap_err();
+    let reused = ask(set("wrong"), &ahead).expect_err("it is refused");
     assert_eq!(reused.code(), Code::FailedPrecondition);
     assert!(reused.message().contains("sequence 9 was another request"), "{reused}");
     let wrong: [(&[_], &str); 4] = [
@@ -213,7 +213,7 @@ fn numbers_that_are_wrong(
         (&[("quorate-client-id", "me")], "quorate: session: quorate-client-id: write 1 to 32"),
     ];
     for (metadata, text) in wrong {
-        let status = ask(set("wrong"), metadata).unwrap_err();
+        let status = ask(set("wrong"), metadata).expect_err("it is refused");
         assert_eq!(status.code(), Code::InvalidArgument);
         assert!(status.message().starts_with(text), "{status}");
     }

@@ -21,9 +21,8 @@ const BATCH: usize = 64;
 const ROUNDS: usize = 7;
 
 fn main() {
-    let none: fn(u64) -> Option<Head> = |_| None;
-    let cases: [(&str, fn(u64) -> Option<Head>); 3] = [
-        ("without a session", none),
+    let cases: [(&str, Headed); 3] = [
+        ("without a session", |_| None),
         ("of 64 clients", |number| Some(head(number, 64))),
         ("of 8192 clients", |number| Some(head(number, 8192))),
     ];
@@ -48,6 +47,9 @@ fn main() {
         }
     }
 }
+
+/// The head of the command with a number, if it has one.
+type Headed = fn(u64) -> Option<Head>;
 
 /// The store as a state machine, as the server has it.
 #[derive(Debug)]
