@@ -68,8 +68,8 @@ impl Client {
     ) -> Result<RangeResponse, Error> {
         let staleness = options.staleness();
         let request = options.into_request(key.into());
-        retry::run(&self.pool, Kind::Read, |channel| {
-            let mut request = tonic::Request::new(request.clone());
+        retry::run(&self.pool, Kind::Read, |channel, stamp| {
+            let mut request = stamp.request(request.clone());
             if let Some(staleness) = &staleness {
                 request.metadata_mut().insert(MAX_STALENESS, staleness.clone());
             }
@@ -90,8 +90,8 @@ impl Client {
         options: PutOptions,
     ) -> Result<PutResponse, Error> {
         let request = options.into_request(key.into(), value.into());
-        retry::run(&self.pool, Kind::Write, |channel| {
-            let request = request.clone();
+        retry::run(&self.pool, Kind::Write, |channel, stamp| {
+            let request = stamp.request(request.clone());
             async move { kv(channel).put(request).await }
         })
         .await
@@ -108,8 +108,8 @@ impl Client {
         options: DeleteOptions,
     ) -> Result<DeleteRangeResponse, Error> {
         let request = options.into_request(key.into());
-        retry::run(&self.pool, Kind::Write, |channel| {
-            let request = request.clone();
+        retry::run(&self.pool, Kind::Write, |channel, stamp| {
+            let request = stamp.request(request.clone());
             async move { kv(channel).delete_range(request).await }
         })
         .await
@@ -124,8 +124,8 @@ impl Client {
     pub async fn txn(&self, txn: Txn) -> Result<TxnResponse, Error> {
         let request = txn.into_request();
         let kind = if is_read_only(&request) { Kind::Read } else { Kind::Write };
-        retry::run(&self.pool, kind, |channel| {
-            let request = request.clone();
+        retry::run(&self.pool, kind, |channel, stamp| {
+            let request = stamp.request(request.clone());
             async move { kv(channel).txn(request).await }
         })
         .await
@@ -142,11 +142,9 @@ impl Client {
         options: CompactOptions,
     ) -> Result<CompactionResponse, Error> {
         let request = options.into_request(revision);
-        retry::run(
-            &self.pool,
-            Kind::Write,
-            |channel| async move { kv(channel).compact(request).await },
-        )
+        retry::run(&self.pool, Kind::Write, |channel, stamp| async move {
+            kv(channel).compact(stamp.request(request)).await
+        })
         .await
     }
 
@@ -156,7 +154,7 @@ impl Client {
     ///
     /// See [`Error`]. No other endpoint is tried.
     pub async fn status(&self, endpoint: &Endpoint) -> Result<StatusResponse, Error> {
-        let status = |channel| async move {
+        let status = |channel, _| async move {
             let mut client = MaintenanceClient::new(channel);
             client.status(StatusRequest {}).await
         };
@@ -175,7 +173,7 @@ impl Client {
     pub async fn move_leader(&self, endpoint: &Endpoint, target: u64) -> Result<(), Error> {
         let request = MoveLeaderRequest { target_id: target };
         let ask =
-            |channel| async move { MaintenanceClient::new(channel).move_leader(request).await };
+            |channel, _| async move { MaintenanceClient::new(channel).move_leader(request).await };
         match self.pool.find(endpoint) {
             Some(slot) => retry::run_at(&self.pool, slot, ask).await?,
             None => retry::run_at(&self.pool, &Slot::new(endpoint.clone()), ask).await?,
@@ -193,7 +191,7 @@ impl Client {
         options: MemberListOptions,
     ) -> Result<MemberListResponse, Error> {
         let request = options.into_request();
-        retry::run(&self.pool, Kind::Read, |channel| async move {
+        retry::run(&self.pool, Kind::Read, |channel, _| async move {
             ClusterClient::new(channel).member_list(request).await
         })
         .await

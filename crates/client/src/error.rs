@@ -36,7 +36,8 @@ pub enum Error {
         /// What the server or the transport said.
         message: String,
     },
-    /// A write was sent and its answer did not come: it may or may not have been applied.
+    /// A write was sent and its answer did not come, from any endpoint that could have told: it may
+    /// or may not have been applied.
     #[error(
         "{endpoint}: {message} ({code:?}): the outcome is unknown, \
          the write may or may not have been applied"

@@ -21,11 +21,15 @@
 //!
 //! - A read that finds a member unavailable, or slow, goes on to the next endpoint, until the
 //!   deadline.
-//! - A write goes on to the next endpoint only as long as no connection could be made, so that it
-//!   is never applied twice.
-//! - A write whose answer got lost may or may not have been applied. Then the error is
-//!   [`Error::OutcomeUnknown`], and only the caller can tell what is right: read and compare, or
-//!   send it again if it does no harm twice.
+//! - A write that found no connection goes on to the next endpoint.
+//! - A write whose answer got lost may or may not have been applied. A member of quorate that is
+//!   sent it again finds that out: the client has numbered it, and the cluster applies a number
+//!   once and repeats the first answer. So it goes on as a read does, until the deadline. A client
+//!   asks each member once a connection whether it knows such numbers; [`Options::sessions`] turns
+//!   them off.
+//! - Without them (at etcd, or turned off) a write that was sent is never sent again.
+//! - What is unknown in the end is said: [`Error::OutcomeUnknown`]. Only the caller can tell what
+//!   is right then: read and compare, or send it again if it does no harm twice.
 //!
 //! # What is left out
 //!
@@ -38,6 +42,7 @@ mod options;
 mod pool;
 mod request;
 mod retry;
+mod session;
 mod txn;
 
 pub use client::Client;

@@ -27,15 +27,17 @@ pub struct Options {
     pub(crate) connect_timeout: Duration,
     pub(crate) request_timeout: Duration,
     pub(crate) choice: Choice,
+    pub(crate) sessions: bool,
 }
 
 impl Options {
-    /// The defaults: 2 s to connect, 5 s for a request, sticky.
+    /// The defaults: 2 s to connect, 5 s for a request, sticky, with sessions.
     pub fn new() -> Self {
         Self {
             connect_timeout: Duration::from_secs(2),
             request_timeout: Duration::from_secs(5),
             choice: Choice::Sticky,
+            sessions: true,
         }
     }
 
@@ -57,6 +59,14 @@ impl Options {
     #[must_use]
     pub fn choice(mut self, choice: Choice) -> Self {
         self.choice = choice;
+        self
+    }
+
+    /// Whether writes carry a number, so that a server that knows sessions applies each once and
+    /// one whose answer got lost can be sent again. Without it such a write is reported as unknown.
+    #[must_use]
+    pub fn sessions(mut self, wanted: bool) -> Self {
+        self.sessions = wanted;
         self
     }
 }

@@ -1,14 +1,19 @@
 //! The connections: one a member, made when first needed, and which member to ask first.
 
+use std::error::Error as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use quorate_proto::etcdserverpb::StatusRequest;
+use quorate_proto::etcdserverpb::maintenance_client::MaintenanceClient;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
+use tonic::Code;
 use tonic::transport::Channel;
 
 use crate::endpoint::{Endpoint, EndpointError};
 use crate::options::{Choice, Options};
+use crate::session::{self, Sessions};
 
 /// How long an idle connection stays unproved; etcd's servers refuse to be asked more often
 /// than every 5 s.
@@ -25,6 +30,7 @@ pub(crate) struct Pool {
     options: Options,
     /// The slot that answered last, or whose turn it is; modulo the number of slots.
     current: AtomicUsize,
+    sessions: Sessions,
 }
 
 impl Pool {
@@ -38,11 +44,15 @@ impl Pool {
         if slots.is_empty() {
             return Err(EndpointError::none());
         }
-        Ok(Self { slots, options, current: AtomicUsize::new(0) })
+        Ok(Self { slots, options, current: AtomicUsize::new(0), sessions: Sessions::new() })
     }
 
     pub(crate) fn options(&self) -> &Options {
         &self.options
+    }
+
+    pub(crate) fn sessions(&self) -> &Sessions {
+        &self.sessions
     }
 
     pub(crate) fn endpoints(&self) -> impl Iterator<Item = &Endpoint> {
@@ -86,6 +96,9 @@ struct State {
     /// The connection; it mends itself when it breaks. None before the first and after
     /// [`Slot::forget`].
     channel: Option<Channel>,
+    /// What the member told of sessions on this connection: an index, or that it knows none. None
+    /// before it was asked.
+    knows: Option<Option<u64>>,
     /// The end of the last try that failed, and why it did.
     failed: Option<(Instant, String)>,
 }
@@ -101,7 +114,40 @@ impl Slot {
     /// timeout and not one after another.
     pub(crate) async fn channel(&self, timeout: Duration) -> Result<Channel, String> {
         let asked = Instant::now();
+        self.connected(&mut *self.state.lock().await, asked, timeout).await
+    }
+
+    /// The same for a write in a session, with an index that the member told; none if it knows no
+    /// sessions. A member is asked once a connection.
+    pub(crate) async fn channel_and_index(
+        &self,
+        timeout: Duration,
+    ) -> Result<(Channel, Option<u64>), String> {
+        let asked = Instant::now();
         let mut state = self.state.lock().await;
+        let channel = self.connected(&mut state, asked, timeout).await?;
+        if let Some(index) = state.knows {
+            return Ok((channel, index));
+        }
+        match ask_for_sessions(channel.clone(), timeout).await {
+            Ok(index) => {
+                state.knows = Some(index);
+                Ok((channel, index))
+            }
+            Err(cause) => {
+                state.channel = None;
+                state.failed = Some((Instant::now(), cause.clone()));
+                Err(cause)
+            }
+        }
+    }
+
+    async fn connected(
+        &self,
+        state: &mut State,
+        asked: Instant,
+        timeout: Duration,
+    ) -> Result<Channel, String> {
         if let Some(channel) = &state.channel {
             return Ok(channel.clone());
         }
@@ -113,6 +159,7 @@ impl Slot {
         match connect(&self.endpoint, timeout).await {
             Ok(channel) => {
                 state.channel = Some(channel.clone());
+                state.knows = None;
                 Ok(channel)
             }
             Err(cause) => {
@@ -146,6 +193,40 @@ async fn connect(endpoint: &Endpoint, timeout: Duration) -> Result<Channel, Stri
         Ok(Ok(channel)) => Ok(channel),
         Ok(Err(error)) => Err(innermost(&error)),
         Err(_) => Err(format!("no connection within {timeout:?}")),
+    }
+}
+
+/// Asks a member for its state, which it answers alone and at once; one that knows sessions names
+/// an index with it. An error means that it is not there, or not able to answer now.
+async fn ask_for_sessions(channel: Channel, timeout: Duration) -> Result<Option<u64>, String> {
+    let status = async move { MaintenanceClient::new(channel).status(StatusRequest {}).await };
+    let error = match tokio::time::timeout(timeout, status).await {
+        Ok(Ok(answer)) => return Ok(session::index(answer.metadata())),
+        Ok(Err(error)) => error,
+        Err(_) => return Err(format!("no answer within {timeout:?}")),
+    };
+    // A status that has a source was made on this side, of a broken connection.
+    if let Some(source) = error.source() {
+        return Err(innermost(source));
+    }
+    match error.code() {
+        Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::ResourceExhausted => {
+            Err(error.message().to_owned())
+        }
+        // Somebody who has no such call, or does not let us make it, is none of ours.
+        Code::Ok
+        | Code::Unknown
+        | Code::InvalidArgument
+        | Code::NotFound
+        | Code::AlreadyExists
+        | Code::PermissionDenied
+        | Code::FailedPrecondition
+        | Code::Aborted
+        | Code::OutOfRange
+        | Code::Unimplemented
+        | Code::Internal
+        | Code::DataLoss
+        | Code::Unauthenticated => Ok(None),
     }
 }
 

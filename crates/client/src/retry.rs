@@ -1,7 +1,8 @@
 //! Which failures are tried again, where, and until when.
 //!
-//! **Invariant:** a write is handed to at most one connection. Whatever happens after that is
-//! reported, never tried again: the server may have applied it.
+//! **Invariant:** once a write was handed to a connection and its outcome is open, it is handed on
+//! only if all its attempts carry one number and go to members that know sessions, so that it is
+//! applied once. Without a number, whatever happens after the first is reported.
 
 use std::time::Duration;
 
@@ -11,10 +12,15 @@ use tonic::{Code, ConnectError, Response, Status};
 
 use crate::error::{Attempt, Error};
 use crate::pool::{Pool, Slot, innermost};
+use crate::session::{self, Decision, Stamp, Ticket};
 
 /// The pause after all endpoints have failed a read once; it doubles up to [`PAUSE_MAX`].
 const PAUSE_MIN: Duration = Duration::from_millis(25);
 const PAUSE_MAX: Duration = Duration::from_millis(400);
+
+/// How often a first attempt may name too old an index at one endpoint. After the first time it has
+/// the log's own, and only that many new clients at once could make it too old again.
+const RENEWALS_MAX: u32 = 3;
 
 /// What a request may do to the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +42,10 @@ enum Verdict {
     Refused,
     /// The write may have been applied.
     Unknown,
+    /// The write may have been applied, and another member can tell.
+    AskNext,
+    /// The only attempt was refused because it named too old an index.
+    Renew,
 }
 
 /// Texts with which a server refuses a write before anything could come of it, although the
@@ -63,6 +73,26 @@ fn judge(kind: Kind, status: &Status) -> Verdict {
         (Kind::Write, false) if REFUSALS.contains(&status.message()) => Verdict::Refused,
         (Kind::Write, false) if leaves_open(status.code()) => Verdict::Unknown,
         (Kind::Write, false) => Verdict::Refused,
+    }
+}
+
+/// Judges a failed attempt of a write that has a number. `is_unsure` says whether an earlier
+/// attempt may have been applied: then only what the log has decided is an answer.
+fn judge_numbered(is_unsure: bool, status: &Status) -> Verdict {
+    if is_connect_error(status) {
+        return Verdict::NeverSent;
+    }
+    match session::decision(status) {
+        Some(Decision::Expired) if is_unsure => Verdict::Unknown,
+        Some(Decision::Expired) => Verdict::Renew,
+        Some(Decision::ReplyLost) => Verdict::Unknown,
+        Some(Decision::Full) if is_unsure => Verdict::AskNext,
+        Some(Decision::Full | Decision::Final) => Verdict::Refused,
+        None if is_unsure => Verdict::AskNext,
+        None => {
+            let verdict = judge(Kind::Write, status);
+            if verdict == Verdict::Unknown { Verdict::AskNext } else { verdict }
+        }
     }
 }
 
@@ -105,6 +135,10 @@ struct Journey<'a> {
     pool: &'a Pool,
     kind: Kind,
     deadline: Instant,
+    /// The number of a write, if it has one.
+    ticket: Option<Ticket>,
+    /// A write was sent, and may have been applied.
+    is_unsure: bool,
     /// Connections that failed since the last one that was made.
     unconnected: Vec<Attempt>,
     /// The last answer that was none.
@@ -114,11 +148,13 @@ struct Journey<'a> {
 /// Runs `request` at one endpoint after another, as the rules of the crate's documentation say.
 pub(crate) async fn run<T, F, Fut>(pool: &Pool, kind: Kind, request: F) -> Result<T, Error>
 where
-    F: Fn(Channel) -> Fut,
+    F: Fn(Channel, Stamp) -> Fut,
     Fut: Future<Output = Result<Response<T>, Status>>,
 {
     let deadline = Instant::now() + pool.options().request_timeout;
-    let mut journey = Journey { pool, kind, deadline, unconnected: Vec::new(), unanswered: None };
+    let is_numbered = kind == Kind::Write && pool.options().sessions;
+    let ticket = is_numbered.then(|| pool.sessions().ticket());
+    let mut journey = Journey { ticket, ..Journey::new(pool, kind, deadline) };
     let slots = pool.order();
     let mut pause = PAUSE_MIN;
     loop {
@@ -148,19 +184,23 @@ where
 /// Runs `request` at one endpoint that need not be of the pool, once.
 pub(crate) async fn run_at<T, F, Fut>(pool: &Pool, slot: &Slot, request: F) -> Result<T, Error>
 where
-    F: Fn(Channel) -> Fut,
+    F: Fn(Channel, Stamp) -> Fut,
     Fut: Future<Output = Result<Response<T>, Status>>,
 {
     let deadline = Instant::now() + pool.options().request_timeout;
-    let mut journey =
-        Journey { pool, kind: Kind::Read, deadline, unconnected: Vec::new(), unanswered: None };
+    let mut journey = Journey::new(pool, Kind::Read, deadline);
     match journey.attempt(slot, true, &request).await {
         Some(result) => result,
         None => Err(journey.into_error()),
     }
 }
 
-impl Journey<'_> {
+impl<'a> Journey<'a> {
+    fn new(pool: &'a Pool, kind: Kind, deadline: Instant) -> Self {
+        let (ticket, unconnected, unanswered) = (None, Vec::new(), None);
+        Self { pool, kind, deadline, ticket, is_unsure: false, unconnected, unanswered }
+    }
+
     /// One attempt; `None` means that the next endpoint may be tried.
     async fn attempt<T, F, Fut>(
         &mut self,
@@ -169,53 +209,100 @@ impl Journey<'_> {
         request: &F,
     ) -> Option<Result<T, Error>>
     where
-        F: Fn(Channel) -> Fut,
+        F: Fn(Channel, Stamp) -> Fut,
         Fut: Future<Output = Result<Response<T>, Status>>,
     {
-        let connect_timeout = self.pool.options().connect_timeout;
-        let channel = match timeout_at(self.deadline, slot.channel(connect_timeout)).await {
-            Ok(Ok(channel)) => channel,
+        let (channel, knows_sessions) = match timeout_at(self.deadline, self.channel(slot)).await {
+            Ok(Ok(connected)) => connected,
             Ok(Err(cause)) => return self.not_connected(slot, cause),
             Err(_) => return self.not_connected(slot, self.out_of_time()),
         };
-        let until = self.attempt_deadline(is_last);
-        match timeout_at(until, request(channel)).await {
-            Ok(Ok(response)) => {
-                self.pool.answered(slot);
-                Some(Ok(response.into_inner()))
-            }
-            Ok(Err(status)) => self.failed(slot, &status),
-            Err(_) => {
-                slot.forget();
-                let status = Status::deadline_exceeded(self.out_of_time());
-                match self.kind {
-                    Kind::Read => {
-                        self.unanswered = Some(no_answer(slot, &status));
-                        None
-                    }
-                    Kind::Write => Some(Err(outcome_unknown(slot, &status))),
-                }
-            }
+        if self.is_unsure && !knows_sessions {
+            // This one would apply it once more.
+            return None;
         }
+        for _ in 0..RENEWALS_MAX {
+            let numbered = self.ticket.as_mut().filter(|_| knows_sessions);
+            let may_go_on = self.kind == Kind::Read || numbered.is_some();
+            let stamp = numbered.map_or(Stamp::NONE, |ticket| ticket.stamp(self.pool.sessions()));
+            let until = self.attempt_deadline(is_last || !may_go_on);
+            let status = match timeout_at(until, request(channel.clone(), stamp)).await {
+                Ok(Ok(response)) => {
+                    self.pool.answered(slot);
+                    return Some(Ok(response.into_inner()));
+                }
+                Ok(Err(status)) => status,
+                Err(_) => {
+                    slot.forget();
+                    return self.unanswered(slot, may_go_on);
+                }
+            };
+            let verdict = match (self.kind, may_go_on) {
+                (Kind::Write, true) => judge_numbered(self.is_unsure, &status),
+                (Kind::Read | Kind::Write, _) => judge(self.kind, &status),
+            };
+            if verdict != Verdict::Renew {
+                return self.failed(slot, &status, verdict);
+            }
+            if let (Some(ticket), Some(index)) =
+                (&mut self.ticket, session::index(status.metadata()))
+            {
+                self.pool.sessions().learn(index);
+                ticket.renew();
+            }
+            self.unanswered = Some(no_answer(slot, &status));
+        }
+        None
     }
 
-    /// When to give up on one endpoint. A read keeps half of its time for the others; a write
-    /// cannot go anywhere else.
+    /// The connection, and whether the member knows sessions, if that matters.
+    async fn channel(&self, slot: &Slot) -> Result<(Channel, bool), String> {
+        let timeout = self.pool.options().connect_timeout;
+        if self.ticket.is_none() {
+            return Ok((slot.channel(timeout).await?, false));
+        }
+        let (channel, index) = slot.channel_and_index(timeout).await?;
+        index.inspect(|index| self.pool.sessions().learn(*index));
+        Ok((channel, index.is_some()))
+    }
+
+    /// When to give up on one endpoint: some time is kept for others, if there is another to go to.
     fn attempt_deadline(&self, is_last: bool) -> Instant {
-        match self.kind {
-            Kind::Read if !is_last => {
+        match is_last {
+            true => self.deadline,
+            false => {
                 let now = Instant::now();
                 now + self.deadline.saturating_duration_since(now) / 2
             }
-            Kind::Read | Kind::Write => self.deadline,
         }
     }
 
-    fn failed<T>(&mut self, slot: &Slot, status: &Status) -> Option<Result<T, Error>> {
-        match judge(self.kind, status) {
+    /// No answer came in time.
+    fn unanswered<T>(&mut self, slot: &Slot, may_go_on: bool) -> Option<Result<T, Error>> {
+        let status = Status::deadline_exceeded(self.out_of_time());
+        let verdict = match (self.kind, may_go_on) {
+            (Kind::Read, _) => Verdict::TryNext,
+            (Kind::Write, true) => Verdict::AskNext,
+            (Kind::Write, false) => Verdict::Unknown,
+        };
+        self.failed(slot, &status, verdict)
+    }
+
+    fn failed<T>(
+        &mut self,
+        slot: &Slot,
+        status: &Status,
+        verdict: Verdict,
+    ) -> Option<Result<T, Error>> {
+        match verdict {
             Verdict::NeverSent => self.not_connected(slot, text(status)),
-            Verdict::TryNext => {
+            Verdict::TryNext | Verdict::Renew => {
                 self.unanswered = Some(no_answer(slot, status));
+                None
+            }
+            Verdict::AskNext => {
+                self.is_unsure = true;
+                self.unanswered = Some(outcome_unknown(slot, status));
                 None
             }
             Verdict::Refused => {
@@ -295,6 +382,35 @@ mod tests {
         assert_eq!(judge(Status::unavailable("etcdserver: request timed out")), Verdict::Unknown);
         assert_eq!(judge(Status::deadline_exceeded("context deadline")), Verdict::Unknown);
         assert_eq!(judge(Status::unknown("raft: stopped")), Verdict::Unknown);
+    }
+
+    /// A status as a member makes it of what the log has decided.
+    fn decided(outcome: &'static str) -> Status {
+        let mut status = Status::failed_precondition("quorate: session");
+        let outcome = tonic::metadata::MetadataValue::from_static(outcome);
+        status.metadata_mut().insert("quorate-session", outcome);
+        status
+    }
+
+    #[test]
+    fn numbered_writes_go_on_until_the_log_has_decided() {
+        for is_unsure in [false, true] {
+            let judge = |status| judge_numbered(is_unsure, &status);
+            assert_eq!(judge(unconnected()), Verdict::NeverSent);
+            assert_eq!(judge(broken()), Verdict::AskNext);
+            assert_eq!(judge(Status::unavailable("etcdserver: leader changed")), Verdict::AskNext);
+            assert_eq!(judge(decided("decided")), Verdict::Refused);
+            assert_eq!(judge(decided("went-back")), Verdict::Refused);
+            assert_eq!(judge(decided("reply-too-large")), Verdict::Unknown);
+        }
+        // What a member refuses by itself says nothing of the attempt before.
+        let busy = || Status::unknown("etcdserver: too many requests");
+        assert_eq!(judge_numbered(false, &busy()), Verdict::Refused);
+        assert_eq!(judge_numbered(true, &busy()), Verdict::AskNext);
+        assert_eq!(judge_numbered(false, &decided("full")), Verdict::Refused);
+        assert_eq!(judge_numbered(true, &decided("full")), Verdict::AskNext);
+        assert_eq!(judge_numbered(false, &decided("expired")), Verdict::Renew);
+        assert_eq!(judge_numbered(true, &decided("expired")), Verdict::Unknown);
     }
 
     #[test]

@@ -98,6 +98,8 @@
 //! member that lacks what its leader has forgotten fetches the leader's. Work on files that takes a
 //! disk's time comes out as [`SnapshotJob`]s.
 //!
+//! [`sessions`] wraps a state machine so that each request of a client is applied once.
+//!
 //! Left out for now: changes of membership.
 
 mod apply;
@@ -117,6 +119,7 @@ mod origins;
 mod proposals;
 mod replica;
 mod room;
+pub mod sessions;
 mod snapshots;
 
 pub use effects::{Effects, Fatal, Note, OpenError, Refused, Setup};

@@ -7,12 +7,13 @@ use quorate_proto::etcdserverpb::{
     CompactionRequest, CompactionResponse, DeleteRangeRequest, DeleteRangeResponse, PutRequest,
     PutResponse, RangeRequest, RangeResponse, RequestOp, TxnRequest, TxnResponse, request_op,
 };
+use quorate_replica::sessions::Head;
 use quorate_store::{Command, Reply, check};
 use tonic::{Request, Response, Status};
 
 use crate::machine;
 use crate::member::Member;
-use crate::{staleness, status};
+use crate::{session, staleness, status};
 
 /// See the module.
 #[derive(Clone, Debug)]
@@ -25,8 +26,8 @@ impl KvService {
         Self { member }
     }
 
-    async fn propose(&self, command: Command) -> Result<Reply, Status> {
-        match self.member.propose(command.encode()).await? {
+    async fn propose(&self, head: Option<&Head>, command: Command) -> Result<Reply, Status> {
+        match self.member.propose(head, &command).await? {
             machine::Reply::Store(reply) => Ok(reply),
             machine::Reply::Published => Err(status::mismatch()),
         }
@@ -51,12 +52,13 @@ impl Kv for KvService {
 
     async fn put(&self, request: Request<PutRequest>) -> Result<Response<PutResponse>, Status> {
         self.member.check_leader(request.metadata())?;
+        let head = session::head(request.metadata())?;
         let request = request.into_inner();
         check::put(&request).map_err(status::of_store)?;
-        let Reply::Put(reply) = self.propose(Command::Put(request)).await? else {
+        let Reply::Put(reply) = self.propose(head.as_ref(), Command::Put(request)).await? else {
             return Err(status::mismatch());
         };
-        let mut response = reply.map_err(status::of_store)?;
+        let mut response = reply.map_err(|error| decided(head.as_ref(), error))?;
         self.member.complete(&mut response.header);
         Ok(Response::new(response))
     }
@@ -66,12 +68,15 @@ impl Kv for KvService {
         request: Request<DeleteRangeRequest>,
     ) -> Result<Response<DeleteRangeResponse>, Status> {
         self.member.check_leader(request.metadata())?;
+        let head = session::head(request.metadata())?;
         let request = request.into_inner();
         check::delete_range(&request).map_err(status::of_store)?;
-        let Reply::DeleteRange(reply) = self.propose(Command::DeleteRange(request)).await? else {
+        let Reply::DeleteRange(reply) =
+            self.propose(head.as_ref(), Command::DeleteRange(request)).await?
+        else {
             return Err(status::mismatch());
         };
-        let mut response = reply.map_err(status::of_store)?;
+        let mut response = reply.map_err(|error| decided(head.as_ref(), error))?;
         self.member.complete(&mut response.header);
         Ok(Response::new(response))
     }
@@ -79,18 +84,21 @@ impl Kv for KvService {
     async fn txn(&self, request: Request<TxnRequest>) -> Result<Response<TxnResponse>, Status> {
         self.member.check_leader(request.metadata())?;
         let staleness = staleness::of(request.metadata())?;
+        // Of a transaction that only reads it is not needed, but right it must be.
+        let head = session::head(request.metadata())?;
         let request = request.into_inner();
         check::txn(&request, self.member.limits).map_err(status::of_store)?;
         let reply = if quorate_store::is_read_only(&request) {
             self.member.await_read(staleness, is_serializable(&request)).await?;
             self.member.reader.txn(&request)
         } else {
-            let Reply::Txn(reply) = self.propose(Command::Txn(request)).await? else {
+            let Reply::Txn(reply) = self.propose(head.as_ref(), Command::Txn(request)).await?
+            else {
                 return Err(status::mismatch());
             };
             reply
         };
-        let mut response = reply.map_err(status::of_store)?;
+        let mut response = reply.map_err(|error| decided(head.as_ref(), error))?;
         self.member.complete(&mut response.header);
         Ok(Response::new(response))
     }
@@ -100,15 +108,22 @@ impl Kv for KvService {
         request: Request<CompactionRequest>,
     ) -> Result<Response<CompactionResponse>, Status> {
         self.member.check_leader(request.metadata())?;
+        let head = session::head(request.metadata())?;
         let request = request.into_inner();
         check::compact(&request).map_err(status::of_store)?;
-        let Reply::Compact(reply) = self.propose(Command::Compact(request)).await? else {
+        let Reply::Compact(reply) = self.propose(head.as_ref(), Command::Compact(request)).await?
+        else {
             return Err(status::mismatch());
         };
-        let mut response = reply.map_err(status::of_store)?;
+        let mut response = reply.map_err(|error| decided(head.as_ref(), error))?;
         self.member.complete(&mut response.header);
         Ok(Response::new(response))
     }
+}
+
+/// An error that the log has decided.
+fn decided(head: Option<&Head>, error: quorate_store::Error) -> Status {
+    session::decided(head, status::of_store(error))
 }
 
 /// Whether a transaction that only reads may be served from this member's own state: every read in

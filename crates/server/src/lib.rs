@@ -21,6 +21,7 @@ mod machine;
 mod maintenance;
 mod member;
 mod server;
+mod session;
 mod staleness;
 mod status;
 mod web;

@@ -1,4 +1,5 @@
-//! The server's state machine: the store, and what members say of themselves.
+//! The server's state machine: the store, and what members say of themselves. Around it stand the
+//! sessions ([`quorate_replica::sessions`]).
 //!
 //! A command begins with a byte that tells whose it is; the store's commands begin with its own
 //! tags, all of them below [`PUBLISH`].
@@ -10,6 +11,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use bytes::{BufMut, Bytes, BytesMut};
 use prost::Message;
 use quorate_proto::etcdserverpb::Member;
+use quorate_replica::sessions::SavedReply;
 use quorate_replica::{Command, StateMachine, Wants, WriteOut};
 use quorate_store::Store;
 
@@ -27,12 +29,38 @@ pub(crate) struct Machine {
 pub(crate) type Attributes = Arc<RwLock<BTreeMap<u64, Member>>>;
 
 /// What a command answers.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Reply {
     /// The store's reply.
     Store(quorate_store::Reply),
     /// The attributes are known.
     Published,
+}
+
+/// What [`Reply::Published`] is saved as; the store's replies begin with other bytes.
+const SAVED_PUBLISHED: u8 = PUBLISH;
+
+impl SavedReply for Reply {
+    fn saved_len(&self) -> usize {
+        match self {
+            Self::Store(reply) => reply.encoded_len(),
+            Self::Published => 1,
+        }
+    }
+
+    fn save(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Store(reply) => reply.encode(out),
+            Self::Published => out.push(SAVED_PUBLISHED),
+        }
+    }
+
+    fn load(bytes: &[u8]) -> Option<Self> {
+        match bytes {
+            [SAVED_PUBLISHED] => Some(Self::Published),
+            _ => quorate_store::Reply::decode(bytes).map(Self::Store),
+        }
+    }
 }
 
 impl Machine {

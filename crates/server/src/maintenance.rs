@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use tonic::{Request, Response, Status};
 
 use crate::member::Member;
-use crate::{API_VERSION, status};
+use crate::{API_VERSION, session, status};
 
 /// See the module.
 #[derive(Clone, Debug)]
@@ -69,7 +69,7 @@ impl Maintenance for MaintenanceService {
         if node.disk_full {
             errors.push("the disk is full: writes are refused; free some space".to_owned());
         }
-        Ok(Response::new(StatusResponse {
+        let mut response = Response::new(StatusResponse {
             header: Some(member.header(store.revision)),
             version: API_VERSION.to_owned(),
             db_size: store.bytes,
@@ -83,6 +83,9 @@ impl Maintenance for MaintenanceService {
             storage_version: "3.6.0".to_owned(),
             db_size_quota: 0,
             downgrade_info: None,
-        }))
+        });
+        // How a client's session begins: see `session`.
+        session::name_index(response.metadata_mut(), node.applied);
+        Ok(response)
     }
 }

@@ -3,10 +3,10 @@
 use std::sync::PoisonError;
 use std::time::Duration;
 
-use bytes::Bytes;
 use quorate_node::Node;
 use quorate_proto::etcdserverpb::{Member as MemberRecord, ResponseHeader};
-use quorate_store::Reader;
+use quorate_replica::sessions::{Head, Sessions};
+use quorate_store::{Command, Reader};
 use tokio::sync::SetOnce;
 use tokio::time::timeout;
 use tonic::Status;
@@ -14,12 +14,12 @@ use tonic::metadata::MetadataMap;
 
 use crate::identity::Cluster;
 use crate::machine::{Attributes, Machine, Reply};
-use crate::status;
+use crate::{session, status};
 
 /// A member, as its services see it.
 #[derive(Debug)]
 pub(crate) struct Member {
-    pub(crate) node: Node<Machine>,
+    pub(crate) node: Node<Sessions<Machine>>,
     pub(crate) reader: Reader,
     pub(crate) cluster: Cluster,
     pub(crate) id: u64,
@@ -59,14 +59,20 @@ impl Member {
         Ok(())
     }
 
-    /// Has a command agreed on and applied.
-    pub(crate) async fn propose(&self, command: Bytes) -> Result<Reply, Status> {
+    /// Has a command agreed on and applied, once if it belongs to a session.
+    pub(crate) async fn propose(
+        &self,
+        head: Option<&Head>,
+        command: &Command,
+    ) -> Result<Reply, Status> {
         // The first byte is ours, not the client's.
-        if command.len() - 1 > self.request_bytes_max {
+        if command.encoded_len() - 1 > self.request_bytes_max {
             return Err(status::too_large());
         }
+        let command = session::command(head, command);
         match timeout(self.patience, self.node.propose(command)).await {
-            Ok(reply) => reply.map_err(status::of_node),
+            Ok(Ok(reply)) => reply.map_err(session::status),
+            Ok(Err(error)) => Err(status::of_node(error)),
             Err(_) => Err(status::timed_out()),
         }
     }

@@ -11,6 +11,7 @@ use quorate_node::{
 };
 use quorate_proto::etcdserverpb::Member as MemberRecord;
 use quorate_raft::{NodeId, TransferError};
+use quorate_replica::sessions::{Sessions, plain};
 use quorate_store::Store;
 use quorate_store::check::Limits;
 use tokio::net::TcpListener;
@@ -116,7 +117,8 @@ impl Server {
             snapshots: config.snapshots,
             lease: config.lease,
         };
-        let node = Node::start(node, Machine::new(store, attributes.clone())).await?;
+        let machine = Sessions::new(Machine::new(store, attributes.clone()));
+        let node = Node::start(node, machine).await?;
         let member = Arc::new(Member {
             node,
             reader,
@@ -228,7 +230,7 @@ async fn introduce(member: Arc<Member>, record: MemberRecord) {
     if known {
         return;
     }
-    while let Err(error) = member.node.propose(publish(&record)).await {
+    while let Err(error) = member.node.propose(plain(publish(&record))).await {
         tracing::warn!(%error, "this member's client URLs are not known to the others yet");
         if error == NodeError::Stopped {
             return;

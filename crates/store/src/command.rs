@@ -28,11 +28,28 @@ pub enum Command {
 impl Command {
     /// The bytes for the log.
     pub fn encode(&self) -> Bytes {
+        let mut bytes = BytesMut::with_capacity(self.encoded_len());
+        self.encode_to(&mut bytes);
+        bytes.freeze()
+    }
+
+    /// How many bytes [`encode`](Self::encode) gives.
+    pub fn encoded_len(&self) -> usize {
+        1 + match self {
+            Self::Put(request) => request.encoded_len(),
+            Self::DeleteRange(request) => request.encoded_len(),
+            Self::Txn(request) => request.encoded_len(),
+            Self::Compact(request) => request.encoded_len(),
+        }
+    }
+
+    /// Appends the bytes for the log, for a caller who has something to put before them.
+    pub fn encode_to(&self, bytes: &mut BytesMut) {
         match self {
-            Self::Put(request) => encode(TAG_PUT, request),
-            Self::DeleteRange(request) => encode(TAG_DELETE_RANGE, request),
-            Self::Txn(request) => encode(TAG_TXN, request),
-            Self::Compact(request) => encode(TAG_COMPACT, request),
+            Self::Put(request) => encode(bytes, TAG_PUT, request),
+            Self::DeleteRange(request) => encode(bytes, TAG_DELETE_RANGE, request),
+            Self::Txn(request) => encode(bytes, TAG_TXN, request),
+            Self::Compact(request) => encode(bytes, TAG_COMPACT, request),
         }
     }
 
@@ -80,11 +97,9 @@ pub enum Wants {
     Nothing,
 }
 
-fn encode(tag: u8, request: &impl Message) -> Bytes {
-    let mut bytes = BytesMut::with_capacity(1 + request.encoded_len());
+fn encode(bytes: &mut BytesMut, tag: u8, request: &impl Message) {
     bytes.put_u8(tag);
-    request.encode(&mut bytes).expect("the buffer grows as needed");
-    bytes.freeze()
+    request.encode(bytes).expect("the buffer grows as needed");
 }
 
 const TAG_PUT: u8 = 1;
@@ -105,6 +120,7 @@ mod tests {
             Command::Compact(CompactionRequest { revision: 7, physical: true }),
         ];
         for command in commands {
+            assert_eq!(command.encode().len(), command.encoded_len());
             assert_eq!(Command::decode(&command.encode()), Ok(command));
         }
     }

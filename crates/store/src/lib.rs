@@ -39,6 +39,7 @@ mod hash;
 mod leaf;
 mod range;
 mod record;
+mod reply;
 mod shared;
 mod snapshot;
 mod span;
