@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::Error;
+use crate::hash::StateHash;
 use crate::leaf::{Historian, Place, Removed, Visitor};
 use crate::span::Span;
 use crate::tree::Tree;
@@ -33,6 +34,8 @@ pub(crate) struct Versions {
     pub(crate) tree: Tree,
     /// What is published.
     pub(crate) status: Status,
+    /// The hash of all that was applied up to there.
+    pub(crate) hash: StateHash,
     /// The trees of earlier epochs that views still read.
     replaced: BTreeMap<u64, Tree>,
 }
@@ -75,7 +78,8 @@ impl Shared {
     pub(crate) fn new() -> Self {
         let status =
             Status { revision: 1, compacted: -1, keys: 0, versions: 0, bytes: 0, bytes_live: 0 };
-        let versions = Versions { tree: Tree::new(), status, replaced: BTreeMap::new() };
+        let (tree, hash) = (Tree::new(), StateHash::new());
+        let versions = Versions { tree, status, hash, replaced: BTreeMap::new() };
         Self { versions: RwLock::new(versions), pins: Mutex::default() }
     }
 
@@ -88,12 +92,12 @@ impl Shared {
     }
 
     /// Keeps everything that can be read now until [`unpin`](Self::unpin).
-    pub(crate) fn pin(&self) -> (Status, Pin) {
+    pub(crate) fn pin(&self) -> (Status, StateHash, Pin) {
         let versions = self.read();
         let mut pins = self.pins();
         let pin = Pin { epoch: pins.epoch, compacted: versions.status.compacted };
         *pins.views.entry(pin).or_default() += 1;
-        (versions.status, pin)
+        (versions.status, versions.hash, pin)
     }
 
     /// Takes back one [`pin`](Self::pin).
@@ -119,10 +123,11 @@ impl Shared {
     }
 
     /// Puts another tree in place of the present one, which stays for the views that there are.
-    pub(crate) fn replace(&self, tree: Tree, status: Status) {
+    pub(crate) fn replace(&self, tree: Tree, status: Status, hash: StateHash) {
         let mut versions = self.write();
         let mut old = Some(std::mem::replace(&mut versions.tree, tree));
         versions.status = status;
+        versions.hash = hash;
         let mut pins = self.pins();
         let epoch = pins.epoch;
         if let Some(old) = old.take_if(|_| pins.lowest(epoch).is_some()) {
@@ -197,7 +202,17 @@ impl Moment<'_> {
     /// Shows a bounded part of all that can be read, at whichever revision, to `historian`: from
     /// `from` on. Where to go on.
     pub(crate) fn walk(&self, from: &Place, historian: &mut impl Historian) -> Option<Place> {
-        let readable = self.status.compacted..=self.status.revision;
+        self.walk_until(from, self.status.revision, historian)
+    }
+
+    /// The same of what can be read at revisions up to `revision`.
+    pub(crate) fn walk_until(
+        &self,
+        from: &Place,
+        revision: i64,
+        historian: &mut impl Historian,
+    ) -> Option<Place> {
+        let readable = self.status.compacted..=revision;
         self.shared.read().tree_of(self.pin).walk(from, &readable, historian)
     }
 }
@@ -212,17 +227,18 @@ mod tests {
     #[test]
     fn what_was_replaced_stays_as_long_as_views_of_it_and_no_longer() {
         let shared = Shared::new();
-        let (status, first) = shared.pin();
-        let (_, second) = shared.pin();
-        shared.replace(Tree::new(), Status { compacted: 5, ..status });
-        let (_, later) = shared.pin();
+        let hash = StateHash::new();
+        let (status, _, first) = shared.pin();
+        let (_, _, second) = shared.pin();
+        shared.replace(Tree::new(), Status { compacted: 5, ..status }, hash);
+        let (_, _, later) = shared.pin();
         assert_eq!(shared.floor(7), 5, "views of before need nothing of what is now");
         let replaced = || shared.read().replaced.keys().copied().collect::<Vec<_>>();
         assert_eq!(replaced(), [0]);
         shared.unpin(first);
-        shared.replace(Tree::new(), status);
+        shared.replace(Tree::new(), status, hash);
         assert_eq!((replaced(), shared.floor(7)), (vec![0, 1], 7));
-        shared.replace(Tree::new(), status);
+        shared.replace(Tree::new(), status, hash);
         assert_eq!(replaced(), [0, 1], "nobody needs the one between");
         shared.unpin(second);
         assert_eq!(replaced(), [1]);

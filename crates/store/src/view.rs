@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use quorate_proto::etcdserverpb::{RangeRequest, RangeResponse, TxnRequest, TxnResponse};
 
+use crate::hash::StateHash;
 use crate::range::{get, is_get, range};
 use crate::shared::{Moment, Pin, Shared, Status};
-use crate::{Error, txn};
+use crate::{Error, Snapshot, content, txn};
 
 /// Reads a store from any thread, while its owner applies.
 #[derive(Clone, Debug)]
@@ -42,7 +43,13 @@ impl Reader {
 
     /// Pins the current revision. Costs the same whatever the store holds.
     pub fn view(&self) -> View {
-        View::new(Arc::clone(&self.shared))
+        self.snapshot().into_view()
+    }
+
+    /// Pins the current revision, to be written. Costs the same whatever the store holds.
+    pub fn snapshot(&self) -> Snapshot {
+        let (view, hash) = View::new(Arc::clone(&self.shared));
+        Snapshot::new(view, hash)
     }
 
     /// The current revision.
@@ -72,10 +79,10 @@ pub struct View {
 }
 
 impl View {
-    /// Pins the current revision.
-    pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        let (status, pin) = shared.pin();
-        Self { shared, status, pin }
+    /// Pins the current revision. With it, the hash of all that had been applied.
+    pub(crate) fn new(shared: Arc<Shared>) -> (Self, StateHash) {
+        let (status, hash, pin) = shared.pin();
+        (Self { shared, status, pin }, hash)
     }
 
     /// Answers a read.
@@ -93,6 +100,16 @@ impl View {
     /// As [`range`](Self::range), and [`Error::WritesInRead`] if it does not only read.
     pub fn txn(&self, request: &TxnRequest) -> Result<TxnResponse, Error> {
         txn::read(&self.moment(), request)
+    }
+
+    /// The hash of all that can be read at revisions up to `revision`; 0 or less for the current
+    /// one. Stores that are compacted alike and have the same history up to there have the same
+    /// hash, whatever happened later. It reads everything, a bounded number of keys at a time.
+    ///
+    /// # Errors
+    /// If the revision was compacted or had not happened when the view was made.
+    pub fn content_hash(&self, revision: i64) -> Result<u32, Error> {
+        content::hash(&self.moment(), revision)
     }
 
     /// The revision that was current.

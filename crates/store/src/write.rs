@@ -47,6 +47,7 @@ impl<'h> Change<'h> {
     /// Makes the changes current.
     pub(crate) fn publish(self, versions: &mut Versions) {
         versions.status = self.seen();
+        versions.hash = *self.hash;
     }
 
     /// The place of the next change: revision and place in it.

@@ -6,6 +6,7 @@ mod semantics {
     pub(crate) mod bench;
 
     mod compaction;
+    mod content;
     mod ranges;
     mod revisions;
     mod txns;
