@@ -38,6 +38,7 @@ mod options;
 mod pool;
 mod request;
 mod retry;
+mod snapshot;
 mod txn;
 
 pub use client::Client;
@@ -47,6 +48,7 @@ pub use options::{Choice, Options};
 pub use request::{
     CompactOptions, DeleteOptions, MemberListOptions, PutOptions, RangeOptions, SortBy, SortOrder,
 };
+pub use snapshot::Snapshot;
 pub use tonic::Code;
 pub use txn::{Condition, Operation, Txn};
 
@@ -54,7 +56,8 @@ pub use txn::{Condition, Operation, Txn};
 pub mod message {
     pub use quorate_proto::etcdserverpb::{
         CompactionResponse, DeleteRangeResponse, Member, MemberListResponse, PutResponse,
-        RangeResponse, ResponseHeader, ResponseOp, StatusResponse, TxnResponse, response_op,
+        RangeResponse, ResponseHeader, ResponseOp, SnapshotResponse, StatusResponse, TxnResponse,
+        response_op,
     };
     pub use quorate_proto::mvccpb::KeyValue;
 }

@@ -12,6 +12,7 @@
 //! - Errors carry etcd's codes and texts: clients match them.
 //! - Nothing that a client sends ends anything but its own connection.
 
+pub mod backup;
 mod cluster;
 mod faces;
 mod identity;
@@ -21,6 +22,7 @@ mod machine;
 mod maintenance;
 mod member;
 mod server;
+mod snapshot;
 mod status;
 mod web;
 
