@@ -79,6 +79,10 @@ pub(crate) struct Settings {
     /// The operations of a transaction at most [default: 128]
     #[arg(long, value_name = "COUNT", env = "QUORATE_MAX_TXN_OPS")]
     max_txn_ops: Option<usize>,
+
+    /// The bytes of the answer to a read at most; a read of more is refused [default: 67108864]
+    #[arg(long, value_name = "BYTES", env = "QUORATE_MAX_RANGE_BYTES")]
+    max_range_bytes: Option<usize>,
 }
 
 /// The election timeout may be configured from and to these.
@@ -87,6 +91,10 @@ const ELECTION_TIMEOUT_MS: std::ops::RangeInclusive<u64> = 10..=50_000;
 /// The largest request may be configured from and to these: what is proposed must fit into one
 /// message between members.
 const REQUEST_BYTES: std::ops::RangeInclusive<usize> = 1..=32 * 1024 * 1024;
+
+/// The largest answer may be configured from and to these: any pair that can be set must fit, and
+/// etcd's clients take no answer of 2 GiB.
+const RANGE_BYTES: std::ops::RangeInclusive<usize> = 1024 * 1024..=2_000_000_000;
 
 impl Settings {
     /// Fills what is not set from the file.
@@ -115,6 +123,7 @@ impl Settings {
             election_timeout: self.election_timeout.or(rest.election_timeout),
             max_request_bytes: self.max_request_bytes.or(rest.max_request_bytes),
             max_txn_ops: self.max_txn_ops.or(rest.max_txn_ops),
+            max_range_bytes: self.max_range_bytes.or(rest.max_range_bytes),
         })
     }
 
@@ -155,6 +164,13 @@ impl Settings {
             REQUEST_BYTES.start(),
             REQUEST_BYTES.end(),
         );
+        let range_bytes_max = self.max_range_bytes.unwrap_or(ServerConfig::RANGE_BYTES_MAX);
+        ensure!(
+            RANGE_BYTES.contains(&range_bytes_max),
+            "--max-range-bytes is {range_bytes_max}; it must be between {} and {}",
+            RANGE_BYTES.start(),
+            RANGE_BYTES.end(),
+        );
         let empty = std::fs::read_dir(&data_dir).map_or(true, |mut files| files.next().is_none());
         if self.initial_cluster_state == Some(ClusterState::Existing) && empty {
             bail!(
@@ -184,6 +200,7 @@ impl Settings {
             timing,
             request_bytes_max,
             txn_ops_max: self.max_txn_ops.unwrap_or(ServerConfig::TXN_OPS_MAX),
+            range_bytes_max,
         })
     }
 }

@@ -11,6 +11,7 @@
 //!
 //! Lock order: the versions, then the pins.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -186,6 +187,29 @@ pub(crate) struct Moment<'a> {
     pub(crate) status: Status,
     /// None for the writer.
     pub(crate) pin: Option<Pin>,
+    /// What an answer may have of bytes. None for the writer: what it has done must not fail for
+    /// the length of the answer.
+    pub(crate) budget: Option<&'a Budget>,
+}
+
+/// The bytes that an answer may still have: of all its reads together, if it is a transaction's.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    bytes_max: usize,
+    left: Cell<usize>,
+}
+
+impl Budget {
+    pub(crate) fn new(bytes_max: usize) -> Self {
+        Self { bytes_max, left: Cell::new(bytes_max) }
+    }
+
+    /// Takes some of it.
+    pub(crate) fn take(&self, bytes: usize) -> Result<(), Error> {
+        let left = self.left.get().checked_sub(bytes);
+        left.map(|left| self.left.set(left))
+            .ok_or(Error::AnswerTooLarge { bytes_max: self.bytes_max })
+    }
 }
 
 impl Moment<'_> {

@@ -5,6 +5,7 @@
 mod semantics {
     pub(crate) mod bench;
 
+    mod bounds;
     mod compaction;
     mod content;
     mod ranges;
