@@ -95,9 +95,9 @@ impl Store {
     }
 
     /// Moves the revision forward by `by` without a change, and forgets all history before the new
-    /// one. For a store that goes on from a backup: clients of the cluster that it replaces may have
-    /// seen later revisions than the backup has. Moved beyond them, no revision comes twice with
-    /// another meaning, and who asks for what happened since an old one is told that it is
+    /// one. For a store that goes on from a backup: clients of the cluster that it replaces may
+    /// have seen later revisions than the backup has. Moved beyond them, no revision comes twice
+    /// with another meaning, and who asks for what happened since an old one is told that it is
     /// compacted.
     ///
     /// Stores with equal states that are moved alike have equal states again.
