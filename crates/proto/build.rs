@@ -2,7 +2,8 @@
 
 fn main() -> anyhow::Result<()> {
     println!("cargo:rerun-if-changed=proto");
-    let files = protox::compile(["etcd/rpc.proto", "quorate/peer.proto"], ["proto"])?;
+    let sources = ["etcd/rpc.proto", "quorate/backup.proto", "quorate/peer.proto"];
+    let files = protox::compile(sources, ["proto"])?;
     let services = std::env::var_os("CARGO_FEATURE_GRPC").is_some();
     tonic_prost_build::configure()
         .build_client(services)

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use quorate_proto::etcdserverpb::cluster_client::ClusterClient;
 use quorate_proto::etcdserverpb::kv_client::KvClient;
 use quorate_proto::etcdserverpb::maintenance_client::MaintenanceClient;
-use quorate_proto::etcdserverpb::{MoveLeaderRequest, StatusRequest};
+use quorate_proto::etcdserverpb::{MoveLeaderRequest, SnapshotRequest, StatusRequest};
 use tonic::transport::Channel;
 
 use crate::endpoint::Endpoint;
@@ -21,6 +21,7 @@ use crate::request::{
     CompactOptions, DeleteOptions, MAX_STALENESS, MemberListOptions, PutOptions, RangeOptions,
 };
 use crate::retry::{self, Kind};
+use crate::snapshot::Snapshot;
 use crate::txn::{Txn, is_read_only};
 
 /// The largest answer taken; a range has no other bound. It is what etcd's own client takes.
@@ -179,6 +180,24 @@ impl Client {
             None => retry::run_at(&self.pool, &Slot::new(endpoint.clone()), ask).await?,
         };
         Ok(())
+    }
+
+    /// Asks one member for all that it holds. The request timeout is for the beginning, and then
+    /// for each piece.
+    ///
+    /// # Errors
+    ///
+    /// See [`Error`]. No other endpoint is tried.
+    pub async fn snapshot(&self, endpoint: &Endpoint) -> Result<Snapshot, Error> {
+        let ask = |channel| async move {
+            MaintenanceClient::new(channel).snapshot(SnapshotRequest {}).await
+        };
+        let pieces = match self.pool.find(endpoint) {
+            Some(slot) => retry::run_at(&self.pool, slot, ask).await?,
+            None => retry::run_at(&self.pool, &Slot::new(endpoint.clone()), ask).await?,
+        };
+        let piece_timeout = self.pool.options().request_timeout;
+        Ok(Snapshot::new(endpoint.clone(), pieces, piece_timeout))
     }
 
     /// Asks who the members are.

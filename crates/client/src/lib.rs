@@ -43,6 +43,7 @@ mod pool;
 mod request;
 mod retry;
 mod session;
+mod snapshot;
 mod txn;
 
 pub use client::Client;
@@ -52,6 +53,7 @@ pub use options::{Choice, Options};
 pub use request::{
     CompactOptions, DeleteOptions, MemberListOptions, PutOptions, RangeOptions, SortBy, SortOrder,
 };
+pub use snapshot::Snapshot;
 pub use tonic::Code;
 pub use txn::{Condition, Operation, Txn};
 
@@ -59,7 +61,8 @@ pub use txn::{Condition, Operation, Txn};
 pub mod message {
     pub use quorate_proto::etcdserverpb::{
         CompactionResponse, DeleteRangeResponse, Member, MemberListResponse, PutResponse,
-        RangeResponse, ResponseHeader, ResponseOp, StatusResponse, TxnResponse, response_op,
+        RangeResponse, ResponseHeader, ResponseOp, SnapshotResponse, StatusResponse, TxnResponse,
+        response_op,
     };
     pub use quorate_proto::mvccpb::KeyValue;
 }

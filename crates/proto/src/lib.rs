@@ -38,6 +38,11 @@ package! {
 }
 
 package! {
+    /// What stands beside the store in a backup.
+    backup, "/backup.rs"
+}
+
+package! {
     /// What members say to each other.
     peer, "/quorate.peer.v1.rs"
 }

@@ -128,6 +128,7 @@ impl Dev {
             lease: None,
             request_bytes_max: ServerConfig::REQUEST_BYTES_MAX,
             txn_ops_max: ServerConfig::TXN_OPS_MAX,
+            range_bytes_max: ServerConfig::RANGE_BYTES_MAX,
         })
     }
 

@@ -100,6 +100,10 @@ pub(crate) struct Settings {
     /// [default: 16777216]
     #[arg(long, value_name = "BYTES", env = "QUORATE_SNAPSHOT_TRAILING_BYTES")]
     snapshot_trailing_bytes: Option<u64>,
+
+    /// The bytes of the answer to a read at most; a read of more is refused [default: 67108864]
+    #[arg(long, value_name = "BYTES", env = "QUORATE_MAX_RANGE_BYTES")]
+    max_range_bytes: Option<usize>,
 }
 
 /// The election timeout may be configured from and to these.
@@ -115,6 +119,10 @@ const REQUEST_BYTES: std::ops::RangeInclusive<usize> = 1..=32 * 1024 * 1024;
 
 /// Snapshots may be configured to come with so much log between them, or more.
 const SNAPSHOT_LOG_BYTES_MIN: u64 = 4096;
+
+/// The largest answer may be configured from and to these: any pair that can be set must fit, and
+/// etcd's clients take no answer of 2 GiB.
+const RANGE_BYTES: std::ops::RangeInclusive<usize> = 1024 * 1024..=2_000_000_000;
 
 impl Settings {
     /// Fills what is not set from the file.
@@ -147,6 +155,7 @@ impl Settings {
             max_txn_ops: self.max_txn_ops.or(rest.max_txn_ops),
             snapshot_log_bytes: self.snapshot_log_bytes.or(rest.snapshot_log_bytes),
             snapshot_trailing_bytes: self.snapshot_trailing_bytes.or(rest.snapshot_trailing_bytes),
+            max_range_bytes: self.max_range_bytes.or(rest.max_range_bytes),
         })
     }
 
@@ -188,6 +197,13 @@ impl Settings {
             REQUEST_BYTES.start(),
             REQUEST_BYTES.end(),
         );
+        let range_bytes_max = self.max_range_bytes.unwrap_or(ServerConfig::RANGE_BYTES_MAX);
+        ensure!(
+            RANGE_BYTES.contains(&range_bytes_max),
+            "--max-range-bytes is {range_bytes_max}; it must be between {} and {}",
+            RANGE_BYTES.start(),
+            RANGE_BYTES.end(),
+        );
         let empty = std::fs::read_dir(&data_dir).map_or(true, |mut files| files.next().is_none());
         if self.initial_cluster_state == Some(ClusterState::Existing) && empty {
             bail!(
@@ -219,6 +235,7 @@ impl Settings {
             lease,
             request_bytes_max,
             txn_ops_max: self.max_txn_ops.unwrap_or(ServerConfig::TXN_OPS_MAX),
+            range_bytes_max,
         })
     }
 }

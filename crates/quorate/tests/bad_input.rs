@@ -30,3 +30,7 @@ mod disk;
 #[cfg(test)]
 #[path = "support/bad_input/peers.rs"]
 mod peers;
+
+#[cfg(test)]
+#[path = "support/bad_input/backup.rs"]
+mod backup;

@@ -13,6 +13,7 @@
 mod support_etcd;
 mod differential {
     pub(crate) mod build;
+    pub(crate) mod hashes;
     pub(crate) mod random;
     pub(crate) mod ranges;
     pub(crate) mod rest;
@@ -26,7 +27,7 @@ mod differential {
 
 use differential::random::{Generator, Place};
 use differential::session::Session;
-use differential::{ranges, rest, txn_checks, txns, writes};
+use differential::{hashes, ranges, rest, txn_checks, txns, writes};
 
 /// Every rule of the KV service, by hand.
 #[tokio::test]
@@ -54,6 +55,7 @@ async fn the_rules_are_etcds() {
     txn_checks::the_first_error(&mut session).await;
     rest::sizes(&mut session).await;
     rest::compactions(&mut session).await;
+    hashes::revisions(&mut session).await;
     session.finish("the rules", |_| String::new());
 }
 

@@ -12,12 +12,13 @@ mod etcdctl {
     pub(crate) mod cluster;
     pub(crate) mod ctl;
     pub(crate) mod keys;
+    pub(crate) mod maintenance;
 }
 
 use std::path::PathBuf;
 
 use etcdctl::ctl::Ctl;
-use etcdctl::{cluster, keys};
+use etcdctl::{cluster, keys, maintenance};
 use support_etcd::{Servers, find, on_path, say};
 
 #[tokio::test]
@@ -49,18 +50,18 @@ async fn the_expectations_hold_for_etcd() {
         return skip("there is no etcd, or no etcdctl, to check these tests with");
     };
     let mut servers = Servers::etcd(&etcd).await;
-    try_all(program, &servers);
+    try_all(program, &servers, false);
     servers.check();
 }
 
 async fn against_quorate(program: PathBuf) {
     let mut servers = Servers::quorate(3).await;
-    try_all(program, &servers);
+    try_all(program, &servers, true);
     servers.check();
 }
 
 /// Each member is asked everything, and then all are together.
-fn try_all(program: PathBuf, servers: &Servers) {
+fn try_all(program: PathBuf, servers: &Servers, is_ours: bool) {
     for url in &servers.urls {
         let ctl = Ctl::new(&program, std::slice::from_ref(url));
         keys::puts_and_gets(&ctl);
@@ -76,6 +77,9 @@ fn try_all(program: PathBuf, servers: &Servers) {
     cluster::members(&all, servers);
     cluster::status(&all, servers);
     cluster::health(&all, servers);
+    maintenance::hashes(&all, servers);
+    maintenance::snapshots(&all, servers, is_ours);
+    maintenance::defragmentation(&all, servers);
     if servers.urls.len() > 1 {
         cluster::move_leader(&all, servers);
     }

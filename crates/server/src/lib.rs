@@ -12,6 +12,7 @@
 //! - Errors carry etcd's codes and texts: clients match them.
 //! - Nothing that a client sends ends anything but its own connection.
 
+pub mod backup;
 mod cluster;
 mod faces;
 mod identity;
@@ -22,6 +23,7 @@ mod maintenance;
 mod member;
 mod server;
 mod session;
+mod snapshot;
 mod staleness;
 mod status;
 mod web;

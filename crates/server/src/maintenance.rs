@@ -5,25 +5,52 @@ use std::sync::Arc;
 use quorate_proto::etcdserverpb::alarm_request::AlarmAction;
 use quorate_proto::etcdserverpb::maintenance_server::Maintenance;
 use quorate_proto::etcdserverpb::{
-    AlarmRequest, AlarmResponse, MoveLeaderRequest, MoveLeaderResponse, StatusRequest,
-    StatusResponse,
+    AlarmRequest, AlarmResponse, DefragmentRequest, DefragmentResponse, HashKvRequest,
+    HashKvResponse, HashRequest, HashResponse, MoveLeaderRequest, MoveLeaderResponse,
+    SnapshotRequest, StatusRequest, StatusResponse,
 };
 use quorate_raft::NodeId;
+use quorate_store::View;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use tonic::{Request, Response, Status};
 
 use crate::member::Member;
+use crate::snapshot::{self, Pieces};
 use crate::{API_VERSION, session, status};
+
+/// Calls at a time that read everything: snapshots and hashes.
+const WALKS_MAX: usize = 4;
 
 /// See the module.
 #[derive(Clone, Debug)]
 pub(crate) struct MaintenanceService {
     member: Arc<Member>,
+    /// The places for calls that read everything.
+    walks: Arc<Semaphore>,
 }
 
 impl MaintenanceService {
     pub(crate) fn new(member: Arc<Member>) -> Self {
-        Self { member }
+        Self { member, walks: Arc::new(Semaphore::new(WALKS_MAX)) }
+    }
+
+    fn place(&self) -> Result<OwnedSemaphorePermit, Status> {
+        self.walks.clone().try_acquire_owned().map_err(|_| status::too_many_requests())
+    }
+
+    /// The hash of what can be read up to a revision, with the view that it was taken of.
+    async fn hash_until(&self, revision: i64) -> Result<(u32, View), Status> {
+        let place = self.place()?;
+        self.member.catch_up().await?;
+        let view = self.member.reader.view();
+        let hashing = tokio::task::spawn_blocking(move || {
+            let hash = view.content_hash(revision).map_err(status::of_store);
+            drop(place);
+            hash.map(|hash| (hash, view))
+        });
+        // It does not panic, nor is it given up: but for the end of the process, it ends.
+        hashing.await.unwrap_or_else(|error| Err(Status::internal(error.to_string())))
     }
 }
 
@@ -55,6 +82,47 @@ impl Maintenance for MaintenanceService {
             Ok(Err(error)) => Err(status::of_hand_over(error)),
             Err(_) => Err(status::timed_out()),
         }
+    }
+
+    /// Nothing needs to be done: what a compaction frees, the store gives back by itself, and the
+    /// log has no holes.
+    async fn defragment(
+        &self,
+        _: Request<DefragmentRequest>,
+    ) -> Result<Response<DefragmentResponse>, Status> {
+        Ok(Response::new(DefragmentResponse { header: None }))
+    }
+
+    /// As `hash_kv` at the current revision: there is nothing else in the store.
+    async fn hash(&self, _: Request<HashRequest>) -> Result<Response<HashResponse>, Status> {
+        let (hash, view) = self.hash_until(0).await?;
+        let header = Some(self.member.header(view.revision()));
+        Ok(Response::new(HashResponse { header, hash }))
+    }
+
+    /// Of this member's own state, as it is in etcd: that is what is compared with others.
+    async fn hash_kv(
+        &self,
+        request: Request<HashKvRequest>,
+    ) -> Result<Response<HashKvResponse>, Status> {
+        let revision = request.into_inner().revision;
+        let (hash, view) = self.hash_until(revision).await?;
+        Ok(Response::new(HashKvResponse {
+            header: Some(self.member.header(view.revision())),
+            hash,
+            compact_revision: view.status().compacted,
+            hash_revision: if revision <= 0 { view.revision() } else { revision },
+        }))
+    }
+
+    type SnapshotStream = Pieces;
+
+    /// Of this member's own state, as it is in etcd: it needs no quorum. But a member that does not
+    /// know yet what was committed before it started gives none, since much could be missing.
+    async fn snapshot(&self, _: Request<SnapshotRequest>) -> Result<Response<Pieces>, Status> {
+        let place = self.place()?;
+        self.member.catch_up().await?;
+        Ok(Response::new(snapshot::stream(&self.member, place)))
     }
 
     /// Local: it never waits for a leader.

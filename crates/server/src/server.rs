@@ -54,6 +54,8 @@ pub struct ServerConfig {
     pub request_bytes_max: usize,
     /// The operations of a transaction at most.
     pub txn_ops_max: usize,
+    /// The bytes of the answer to a read at most.
+    pub range_bytes_max: usize,
 }
 
 impl ServerConfig {
@@ -61,6 +63,8 @@ impl ServerConfig {
     pub const REQUEST_BYTES_MAX: usize = 1_572_864;
     /// The operations of a transaction by default.
     pub const TXN_OPS_MAX: usize = 128;
+    /// The largest answer to a read by default: 64 MiB.
+    pub const RANGE_BYTES_MAX: usize = 64 * 1024 * 1024;
 }
 
 /// Why a server does not start.
@@ -105,7 +109,7 @@ impl Server {
         let peers =
             peers.map(|other| Peer { id: NodeId::new(other.id), urls: other.peer_urls.clone() });
         let store = Store::new();
-        let reader = store.reader();
+        let reader = store.reader().with_answer_bytes_max(config.range_bytes_max);
         let attributes = Attributes::default();
         let node = NodeConfig {
             cluster: config.cluster.id,

@@ -13,9 +13,7 @@ pub(crate) fn of_store(error: quorate_store::Error) -> Status {
 /// An error of the node.
 pub(crate) fn of_node(error: NodeError) -> Status {
     match error {
-        NodeError::Refused(Refused::Overloaded) => {
-            Status::resource_exhausted("etcdserver: too many requests")
-        }
+        NodeError::Refused(Refused::Overloaded) => too_many_requests(),
         NodeError::Refused(Refused::DiskFull) => {
             Status::resource_exhausted("etcdserver: mvcc: database space exceeded")
         }
@@ -47,6 +45,16 @@ pub(crate) fn of_hand_over(error: HandOverError) -> Status {
 /// The request took too long. What it proposed may still be applied.
 pub(crate) fn timed_out() -> Status {
     Status::unavailable("etcdserver: request timed out")
+}
+
+/// A snapshot ended early: its client took nothing for too long.
+pub(crate) fn given_up() -> Status {
+    Status::aborted("quorate: the snapshot was given up: its client took nothing for too long")
+}
+
+/// As many of the kind are under way as may be.
+pub(crate) fn too_many_requests() -> Status {
+    Status::resource_exhausted("etcdserver: too many requests")
 }
 
 /// The request has too many bytes.

@@ -6,6 +6,15 @@
 /// Why a request was refused. Nothing was changed by a request that got one of these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
+    /// An answer has more bytes than a reader may give. Our own word: etcd sends whatever there is.
+    #[error(
+        "quorate: the answer has more than {bytes_max} bytes; ask for less at a time, with a limit \
+         and then from the last key on, or raise --max-range-bytes"
+    )]
+    AnswerTooLarge {
+        /// So many it may have.
+        bytes_max: usize,
+    },
     /// The revision to read at, or to compact to, is already compacted.
     #[error("etcdserver: mvcc: required revision has been compacted")]
     Compacted,
@@ -59,6 +68,7 @@ impl Error {
             | Self::TooManyOps
             | Self::ValueProvided => Code::InvalidArgument,
             Self::LeaseNotFound => Code::NotFound,
+            Self::AnswerTooLarge { .. } => Code::ResourceExhausted,
             Self::Malformed | Self::WritesInRead => Code::Internal,
         }
     }
@@ -71,6 +81,8 @@ pub enum Code {
     InvalidArgument,
     /// What the request names does not exist.
     NotFound,
+    /// It needs more than may be had.
+    ResourceExhausted,
     /// The revision is outside of what is kept.
     OutOfRange,
     /// A bug of ours.
@@ -83,6 +95,7 @@ impl Code {
         match self {
             Self::InvalidArgument => 3,
             Self::NotFound => 5,
+            Self::ResourceExhausted => 8,
             Self::OutOfRange => 11,
             Self::Internal => 13,
         }

@@ -44,6 +44,16 @@ impl StateHash {
         self.number(KIND_COMPACT, revision);
     }
 
+    /// Takes in that the revision was moved to `revision` without a change.
+    pub(crate) fn advance(&mut self, revision: i64) {
+        self.number(KIND_ADVANCE, revision);
+    }
+
+    /// Takes in what a version has besides what [`set`](Self::set) takes.
+    pub(crate) fn life(&mut self, create_revision: i64, version: i64) {
+        self.number(create_revision.cast_unsigned(), version);
+    }
+
     fn number(&mut self, first: u64, second: i64) {
         self.0 = fold(self.0 ^ first ^ SEEDS[1], second.cast_unsigned() ^ SEEDS[2]);
     }
@@ -79,6 +89,7 @@ fn fold(left: u64, right: u64) -> u64 {
 const KIND_SET: u64 = 1;
 const KIND_REMOVE: u64 = 2;
 const KIND_COMPACT: u64 = 3;
+const KIND_ADVANCE: u64 = 4;
 
 /// The first bits of the fractions of the square roots of 2, 3, 5, 7, 11, 13, 17 and 19, made odd.
 const SEEDS: [u64; 8] = [
@@ -120,6 +131,8 @@ mod tests {
             after(|hash| hash.remove((2, 0), b"key")),
             after(|hash| hash.compact(2)),
             after(|hash| hash.compact(3)),
+            after(|hash| hash.advance(2)),
+            after(|hash| hash.advance(3)),
         ];
         assert_eq!(BTreeSet::from(hashes).len(), hashes.len());
     }

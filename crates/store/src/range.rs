@@ -3,6 +3,10 @@
 //! The count is of all keys in the range, whatever limit and filters say. Two of etcd's turns are
 //! kept on purpose, since clients can see them: a sort target without an order sorts upwards, but
 //! only what the limit let through (and one key more); and revisions below 1 mean the current one.
+//!
+//! An answer that a reader gives has a bound on its bytes. Gathering ends where it goes beyond, if
+//! all that is gathered is for the answer; where a sort decides that, the answer is measured after
+//! it, and until then pairs cost little: they share the memory of the store.
 
 use std::cmp::Ordering;
 use std::ops::ControlFlow;
@@ -14,16 +18,17 @@ use quorate_proto::mvccpb::KeyValue;
 use crate::Error;
 use crate::leaf::Visitor;
 use crate::record::{Facts, Version};
-use crate::shared::{Moment, Status};
+use crate::shared::{Budget, Moment, Status};
 use crate::span::{End, Span};
+use crate::view::Reader;
 
 /// Answers a read.
 pub(crate) fn range(moment: &Moment<'_>, request: &RangeRequest) -> Result<RangeResponse, Error> {
     let (order, target) = sorting(request)?;
     let revision = moment.status.revision_to_read(request.revision)?;
-    let mut collector = Collector::new(request, order);
+    let mut collector = Collector::new(request, (order, target), moment.budget);
     moment.scan(&Span::new(&request.key, &request.range_end), revision, &mut collector);
-    Ok(collector.respond(moment.status.revision, order, target))
+    collector.respond(moment.status.revision, order, target)
 }
 
 /// Answers a read of one key from the versions at hand, in one go.
@@ -34,7 +39,8 @@ pub(crate) fn get<'v>(
 ) -> Result<RangeResponse, Error> {
     let (order, target) = sorting(request)?;
     let revision = status.revision_to_read(request.revision)?;
-    let mut collector = Collector::new(request, order);
+    // One pair is no longer than the request that set it.
+    let mut collector = Collector::new(request, (order, target), None);
     if let Some(version) = at(&request.key, revision) {
         if collector.counts_only() {
             collector.count(1);
@@ -42,7 +48,7 @@ pub(crate) fn get<'v>(
             collector.add(version);
         }
     }
-    Ok(collector.respond(status.revision, order, target))
+    collector.respond(status.revision, order, target)
 }
 
 /// Whether a request names one key.
@@ -65,10 +71,19 @@ struct Collector<'r> {
     pairs: Vec<KeyValue>,
     /// The keys seen.
     count: usize,
+    budget: Option<&'r Budget>,
+    /// Whether every pair that is gathered, up to the limit, will be in the answer.
+    is_final: bool,
+    /// Why there is no answer.
+    error: Option<Error>,
 }
 
 impl<'r> Collector<'r> {
-    fn new(request: &'r RangeRequest, order: SortOrder) -> Self {
+    fn new(
+        request: &'r RangeRequest,
+        (order, target): (SortOrder, SortTarget),
+        budget: Option<&'r Budget>,
+    ) -> Self {
         let wanted = if request.count_only {
             0
         } else if order != SortOrder::None || has_filter(request) {
@@ -76,11 +91,23 @@ impl<'r> Collector<'r> {
         } else {
             limit(request).saturating_add(1)
         };
-        Self { request, wanted, pairs: Vec::new(), count: 0 }
+        let keeps_order = order != SortOrder::Descend && target == SortTarget::Key;
+        // Values that are sorted by may be dropped afterwards.
+        let keeps_values = !request.keys_only || target != SortTarget::Value;
+        let is_final = keeps_values && (keeps_order || limit(request) == usize::MAX);
+        Self { request, wanted, pairs: Vec::new(), count: 0, budget, is_final, error: None }
     }
 
-    fn respond(self, revision: i64, order: SortOrder, target: SortTarget) -> RangeResponse {
-        let Self { request, mut pairs, count, .. } = self;
+    fn respond(
+        self,
+        revision: i64,
+        order: SortOrder,
+        target: SortTarget,
+    ) -> Result<RangeResponse, Error> {
+        let Self { request, mut pairs, count, budget, is_final, error, .. } = self;
+        if let Some(error) = error {
+            return Err(error);
+        }
         sort(&mut pairs, order, target);
         let more = limit(request) < pairs.len();
         pairs.truncate(limit(request));
@@ -89,8 +116,11 @@ impl<'r> Collector<'r> {
                 pair.value.clear();
             }
         }
+        if let Some(budget) = budget.filter(|_| !is_final) {
+            pairs.iter().try_for_each(|pair| budget.take(bytes(pair)))?;
+        }
         let count = i64::try_from(count).expect("memory has fewer keys than that");
-        RangeResponse { header: header(revision), kvs: pairs, more, count }
+        Ok(RangeResponse { header: header(revision), kvs: pairs, more, count })
     }
 
     fn add(&mut self, version: &Version) {
@@ -99,11 +129,15 @@ impl<'r> Collector<'r> {
         if self.wants(version, &facts) {
             // Values that are only sorted by are dropped afterwards.
             let sorts_by_value = self.request.sort_target == i32::from(SortTarget::Value);
-            self.pairs.push(if self.request.keys_only && !sorts_by_value {
+            let pair = if self.request.keys_only && !sorts_by_value {
                 version.key_only(&facts)
             } else {
                 version.key_value(&facts)
-            });
+            };
+            if self.is_final && self.pairs.len() < limit(self.request) {
+                self.error = self.budget.and_then(|budget| budget.take(bytes(&pair)).err());
+            }
+            self.pairs.push(pair);
         }
     }
 
@@ -124,7 +158,7 @@ impl<'r> Collector<'r> {
 impl Visitor for Collector<'_> {
     fn visit(&mut self, version: &Version) -> ControlFlow<()> {
         self.add(version);
-        ControlFlow::Continue(())
+        if self.error.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 
     fn counts_only(&self) -> bool {
@@ -140,6 +174,11 @@ impl Visitor for Collector<'_> {
 #[expect(clippy::unnecessary_wraps, reason = "the message has it optional")]
 pub(crate) fn header(revision: i64) -> Option<ResponseHeader> {
     Some(ResponseHeader { revision, ..ResponseHeader::default() })
+}
+
+/// What a pair counts in an answer.
+fn bytes(pair: &KeyValue) -> usize {
+    pair.key.len() + pair.value.len() + Reader::PAIR_BYTES
 }
 
 fn limit(request: &RangeRequest) -> usize {

@@ -71,6 +71,7 @@ fn take<M: Message + Default>(outcome: u8, body: &[u8]) -> Option<Result<M, Erro
 
 fn number(error: Error) -> u8 {
     match error {
+        Error::AnswerTooLarge { .. } => unreachable!("only reads have a bound on their answer"),
         Error::Compacted => 1,
         Error::DuplicateKey => 2,
         Error::EmptyKey => 3,

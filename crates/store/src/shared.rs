@@ -11,10 +11,12 @@
 //!
 //! Lock order: the versions, then the pins.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::Error;
+use crate::hash::StateHash;
 use crate::leaf::{Historian, Place, Removed, Visitor};
 use crate::span::Span;
 use crate::tree::Tree;
@@ -33,6 +35,8 @@ pub(crate) struct Versions {
     pub(crate) tree: Tree,
     /// What is published.
     pub(crate) status: Status,
+    /// The hash of all that was applied up to there.
+    pub(crate) hash: StateHash,
     /// The trees of earlier epochs that views still read.
     replaced: BTreeMap<u64, Tree>,
 }
@@ -75,7 +79,8 @@ impl Shared {
     pub(crate) fn new() -> Self {
         let status =
             Status { revision: 1, compacted: -1, keys: 0, versions: 0, bytes: 0, bytes_live: 0 };
-        let versions = Versions { tree: Tree::new(), status, replaced: BTreeMap::new() };
+        let (tree, hash) = (Tree::new(), StateHash::new());
+        let versions = Versions { tree, status, hash, replaced: BTreeMap::new() };
         Self { versions: RwLock::new(versions), pins: Mutex::default() }
     }
 
@@ -88,12 +93,12 @@ impl Shared {
     }
 
     /// Keeps everything that can be read now until [`unpin`](Self::unpin).
-    pub(crate) fn pin(&self) -> (Status, Pin) {
+    pub(crate) fn pin(&self) -> (Status, StateHash, Pin) {
         let versions = self.read();
         let mut pins = self.pins();
         let pin = Pin { epoch: pins.epoch, compacted: versions.status.compacted };
         *pins.views.entry(pin).or_default() += 1;
-        (versions.status, pin)
+        (versions.status, versions.hash, pin)
     }
 
     /// Takes back one [`pin`](Self::pin).
@@ -119,10 +124,11 @@ impl Shared {
     }
 
     /// Puts another tree in place of the present one, which stays for the views that there are.
-    pub(crate) fn replace(&self, tree: Tree, status: Status) {
+    pub(crate) fn replace(&self, tree: Tree, status: Status, hash: StateHash) {
         let mut versions = self.write();
         let mut old = Some(std::mem::replace(&mut versions.tree, tree));
         versions.status = status;
+        versions.hash = hash;
         let mut pins = self.pins();
         let epoch = pins.epoch;
         if let Some(old) = old.take_if(|_| pins.lowest(epoch).is_some()) {
@@ -181,6 +187,29 @@ pub(crate) struct Moment<'a> {
     pub(crate) status: Status,
     /// None for the writer.
     pub(crate) pin: Option<Pin>,
+    /// What an answer may have of bytes. None for the writer: what it has done must not fail for
+    /// the length of the answer.
+    pub(crate) budget: Option<&'a Budget>,
+}
+
+/// The bytes that an answer may still have: of all its reads together, if it is a transaction's.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    bytes_max: usize,
+    left: Cell<usize>,
+}
+
+impl Budget {
+    pub(crate) fn new(bytes_max: usize) -> Self {
+        Self { bytes_max, left: Cell::new(bytes_max) }
+    }
+
+    /// Takes some of it.
+    pub(crate) fn take(&self, bytes: usize) -> Result<(), Error> {
+        let left = self.left.get().checked_sub(bytes);
+        left.map(|left| self.left.set(left))
+            .ok_or(Error::AnswerTooLarge { bytes_max: self.bytes_max })
+    }
 }
 
 impl Moment<'_> {
@@ -197,7 +226,17 @@ impl Moment<'_> {
     /// Shows a bounded part of all that can be read, at whichever revision, to `historian`: from
     /// `from` on. Where to go on.
     pub(crate) fn walk(&self, from: &Place, historian: &mut impl Historian) -> Option<Place> {
-        let readable = self.status.compacted..=self.status.revision;
+        self.walk_until(from, self.status.revision, historian)
+    }
+
+    /// The same of what can be read at revisions up to `revision`.
+    pub(crate) fn walk_until(
+        &self,
+        from: &Place,
+        revision: i64,
+        historian: &mut impl Historian,
+    ) -> Option<Place> {
+        let readable = self.status.compacted..=revision;
         self.shared.read().tree_of(self.pin).walk(from, &readable, historian)
     }
 }
@@ -212,17 +251,18 @@ mod tests {
     #[test]
     fn what_was_replaced_stays_as_long_as_views_of_it_and_no_longer() {
         let shared = Shared::new();
-        let (status, first) = shared.pin();
-        let (_, second) = shared.pin();
-        shared.replace(Tree::new(), Status { compacted: 5, ..status });
-        let (_, later) = shared.pin();
+        let hash = StateHash::new();
+        let (status, _, first) = shared.pin();
+        let (_, _, second) = shared.pin();
+        shared.replace(Tree::new(), Status { compacted: 5, ..status }, hash);
+        let (_, _, later) = shared.pin();
         assert_eq!(shared.floor(7), 5, "views of before need nothing of what is now");
         let replaced = || shared.read().replaced.keys().copied().collect::<Vec<_>>();
         assert_eq!(replaced(), [0]);
         shared.unpin(first);
-        shared.replace(Tree::new(), status);
+        shared.replace(Tree::new(), status, hash);
         assert_eq!((replaced(), shared.floor(7)), (vec![0, 1], 7));
-        shared.replace(Tree::new(), status);
+        shared.replace(Tree::new(), status, hash);
         assert_eq!(replaced(), [0, 1], "nobody needs the one between");
         shared.unpin(second);
         assert_eq!(replaced(), [1]);

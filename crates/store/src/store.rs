@@ -15,7 +15,7 @@ use crate::range::header;
 use crate::shared::{Shared, Status};
 use crate::snapshot::{self, Restored};
 use crate::write::{Change, check_kept, check_lease, delete_range, put};
-use crate::{Command, Error, Reader, Reply, RestoreError, Snapshot, View, Wants, txn};
+use crate::{Command, Error, Reader, Reply, RestoreError, Snapshot, Wants, txn};
 
 /// The state machine. One thread owns it and applies the log to it; others read through
 /// [`reader`](Self::reader)s.
@@ -72,7 +72,7 @@ impl Store {
     /// The store as it is now, to be written by another thread. Costs the same whatever the store
     /// holds. Until it is dropped it holds back removals, as every [`View`] does.
     pub fn snapshot(&self) -> Snapshot {
-        Snapshot::new(View::new(Arc::clone(&self.shared)), self.hash)
+        self.reader().snapshot()
     }
 
     /// Puts what [`Snapshot::write_to`] wrote in place of everything. From then on this store is as
@@ -88,9 +88,35 @@ impl Store {
     /// was.
     pub fn restore(&mut self, input: &mut dyn Read) -> Result<(), RestoreError> {
         let Restored { tree, status, hash } = snapshot::read(input)?;
-        self.shared.replace(tree, status);
+        self.shared.replace(tree, status, hash);
         self.hash = hash;
         self.sweep = Sweep::new(status.compacted);
+        Ok(())
+    }
+
+    /// Moves the revision forward by `by` without a change, and forgets all history before the new
+    /// one. For a store that goes on from a backup: clients of the cluster that it replaces may
+    /// have seen later revisions than the backup has. Moved beyond them, no revision comes twice
+    /// with another meaning, and who asks for what happened since an old one is told that it is
+    /// compacted.
+    ///
+    /// Stores with equal states that are moved alike have equal states again.
+    ///
+    /// # Errors
+    /// If `by` is not positive, or the revision would grow beyond what a snapshot may have. Nothing
+    /// is changed then.
+    pub fn advance(&mut self, by: i64) -> Result<(), AdvanceError> {
+        let current = self.status().revision;
+        let revision = current.checked_add(by).filter(|revision| *revision <= REVISION_MAX);
+        let Some(revision) = revision.filter(|revision| current < *revision) else {
+            return Err(AdvanceError { current, by, most: REVISION_MAX - current });
+        };
+        self.hash.advance(revision);
+        let mut versions = self.shared.write();
+        versions.status.revision = revision;
+        versions.hash = self.hash;
+        drop(versions);
+        self.forget_before(revision);
         Ok(())
     }
 
@@ -126,15 +152,34 @@ impl Store {
         if status.revision < request.revision {
             return Err(Error::FutureRevision);
         }
-        self.shared.write().status.compacted = request.revision;
-        self.hash.compact(request.revision);
-        self.sweep.wanted(request.revision);
+        self.forget_before(request.revision);
         if request.physical {
             while self.sweep.step(&self.shared) {}
         }
         Ok(CompactionResponse { header: header(status.revision) })
     }
+
+    fn forget_before(&mut self, revision: i64) {
+        self.hash.compact(revision);
+        let mut versions = self.shared.write();
+        versions.status.compacted = revision;
+        versions.hash = self.hash;
+        drop(versions);
+        self.sweep.wanted(revision);
+    }
 }
+
+/// A revision cannot be moved so far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("revision {current} cannot be moved forward by {by}; take a number from 1 to {most}")]
+pub struct AdvanceError {
+    current: i64,
+    by: i64,
+    most: i64,
+}
+
+/// What no revision is moved beyond: as much again can still happen.
+const REVISION_MAX: i64 = snapshot::NUMBER_MAX / 2;
 
 impl Default for Store {
     fn default() -> Self {

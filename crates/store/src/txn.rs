@@ -45,7 +45,7 @@ pub(crate) fn apply(
     request: &TxnRequest,
     wants: Wants,
 ) -> Result<TxnResponse, Error> {
-    let moment = Moment { shared, status: change.seen(), pin: None };
+    let moment = Moment { shared, status: change.seen(), pin: None, budget: None };
     let plan = Plan::new(&moment, request);
     plan.check(&moment)?;
     let response = plan.apply(shared, change, wants).expect("all that can fail was checked");
@@ -134,7 +134,7 @@ impl<'r> Plan<'r> {
         self.respond(|step| match step {
             Step::Range(_) if wants == Wants::Nothing => Ok(None),
             Step::Range(request) => {
-                let moment = Moment { shared, status: change.seen(), pin: None };
+                let moment = Moment { shared, status: change.seen(), pin: None, budget: None };
                 Ok(Some(Response::ResponseRange(range(&moment, request)?)))
             }
             Step::Put(request) => {

@@ -4,25 +4,39 @@ use std::sync::Arc;
 
 use quorate_proto::etcdserverpb::{RangeRequest, RangeResponse, TxnRequest, TxnResponse};
 
+use crate::hash::StateHash;
 use crate::range::{get, is_get, range};
-use crate::shared::{Moment, Pin, Shared, Status};
-use crate::{Error, txn};
+use crate::shared::{Budget, Moment, Pin, Shared, Status};
+use crate::{Error, Snapshot, content, txn};
 
 /// Reads a store from any thread, while its owner applies.
 #[derive(Clone, Debug)]
 pub struct Reader {
     shared: Arc<Shared>,
+    answer_bytes_max: usize,
 }
 
 impl Reader {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared }
+        Self { shared, answer_bytes_max: usize::MAX }
     }
+
+    /// The same reader, whose answers have at most so many bytes: those of all keys and values, and
+    /// [`PAIR_BYTES`](Self::PAIR_BYTES) more for each pair. A read of more ends where it goes
+    /// beyond them.
+    #[must_use]
+    pub fn with_answer_bytes_max(self, answer_bytes_max: usize) -> Self {
+        Self { answer_bytes_max, ..self }
+    }
+
+    /// What a pair counts in an answer besides its key and value.
+    pub const PAIR_BYTES: usize = 32;
 
     /// Answers a read at the current revision.
     ///
     /// # Errors
-    /// If its revision is compacted or has not happened, or its sorting does not exist.
+    /// If its revision is compacted or has not happened, its sorting does not exist, or the answer
+    /// would be too large.
     pub fn range(&self, request: &RangeRequest) -> Result<RangeResponse, Error> {
         if !is_get(request) {
             return self.view().range(request);
@@ -42,7 +56,13 @@ impl Reader {
 
     /// Pins the current revision. Costs the same whatever the store holds.
     pub fn view(&self) -> View {
-        View::new(Arc::clone(&self.shared))
+        self.snapshot().into_view()
+    }
+
+    /// Pins the current revision, to be written. Costs the same whatever the store holds.
+    pub fn snapshot(&self) -> Snapshot {
+        let (view, hash) = View::new(Arc::clone(&self.shared), self.answer_bytes_max);
+        Snapshot::new(view, hash)
     }
 
     /// The current revision.
@@ -69,22 +89,24 @@ pub struct View {
     shared: Arc<Shared>,
     status: Status,
     pin: Pin,
+    answer_bytes_max: usize,
 }
 
 impl View {
-    /// Pins the current revision.
-    pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        let (status, pin) = shared.pin();
-        Self { shared, status, pin }
+    /// Pins the current revision. With it, the hash of all that had been applied.
+    pub(crate) fn new(shared: Arc<Shared>, answer_bytes_max: usize) -> (Self, StateHash) {
+        let (status, hash, pin) = shared.pin();
+        (Self { shared, status, pin, answer_bytes_max }, hash)
     }
 
     /// Answers a read.
     ///
     /// # Errors
-    /// If its revision was compacted or had not happened when the view was made, or its sorting
-    /// does not exist.
+    /// If its revision was compacted or had not happened when the view was made, its sorting does
+    /// not exist, or the answer would be too large.
     pub fn range(&self, request: &RangeRequest) -> Result<RangeResponse, Error> {
-        range(&self.moment(), request)
+        let budget = Budget::new(self.answer_bytes_max);
+        range(&Moment { budget: Some(&budget), ..self.moment() }, request)
     }
 
     /// Answers a transaction that [only reads](crate::is_read_only).
@@ -92,7 +114,18 @@ impl View {
     /// # Errors
     /// As [`range`](Self::range), and [`Error::WritesInRead`] if it does not only read.
     pub fn txn(&self, request: &TxnRequest) -> Result<TxnResponse, Error> {
-        txn::read(&self.moment(), request)
+        let budget = Budget::new(self.answer_bytes_max);
+        txn::read(&Moment { budget: Some(&budget), ..self.moment() }, request)
+    }
+
+    /// The hash of all that can be read at revisions up to `revision`; 0 or less for the current
+    /// one. Stores that are compacted alike and have the same history up to there have the same
+    /// hash, whatever happened later. It reads everything, a bounded number of keys at a time.
+    ///
+    /// # Errors
+    /// If the revision was compacted or had not happened when the view was made.
+    pub fn content_hash(&self, revision: i64) -> Result<u32, Error> {
+        content::hash(&self.moment(), revision)
     }
 
     /// The revision that was current.
@@ -107,7 +140,7 @@ impl View {
 
     /// What it reads from.
     pub(crate) fn moment(&self) -> Moment<'_> {
-        Moment { shared: &self.shared, status: self.status, pin: Some(self.pin) }
+        Moment { shared: &self.shared, status: self.status, pin: Some(self.pin), budget: None }
     }
 }
 

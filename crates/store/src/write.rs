@@ -47,6 +47,7 @@ impl<'h> Change<'h> {
     /// Makes the changes current.
     pub(crate) fn publish(self, versions: &mut Versions) {
         versions.status = self.seen();
+        versions.hash = *self.hash;
     }
 
     /// The place of the next change: revision and place in it.
@@ -135,7 +136,11 @@ pub(crate) fn delete_range(
     let mut doomed = Doomed { keys: Vec::new(), pairs: Vec::new(), wants_pairs: false };
     doomed.wants_pairs = request.prev_kv && wants == Wants::Reply;
     let span = Span::new(&request.key, &request.range_end);
-    Moment { shared, status: seen, pin: None }.scan(&span, seen.revision, &mut doomed);
+    Moment { shared, status: seen, pin: None, budget: None }.scan(
+        &span,
+        seen.revision,
+        &mut doomed,
+    );
     for keys in doomed.keys.chunks(DELETE_STEP) {
         let mut versions = shared.write();
         for key in keys {

@@ -5,7 +5,9 @@
 mod semantics {
     pub(crate) mod bench;
 
+    mod bounds;
     mod compaction;
+    mod content;
     mod ranges;
     mod revisions;
     mod txns;

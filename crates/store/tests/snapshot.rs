@@ -11,6 +11,7 @@ mod requests;
 mod snapshot {
     pub(crate) mod bytes;
 
+    mod advance;
     mod beside;
     mod damage;
     mod format;

@@ -9,4 +9,5 @@ mod faults;
 mod helpers;
 mod receive;
 mod shelf;
+mod stream;
 mod write;

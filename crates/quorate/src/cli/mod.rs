@@ -1,5 +1,5 @@
 //! The client commands: `put`, `get`, `del`, `compact`, `status`, `member list`,
-//! `move-leader`.
+//! `move-leader`, `snapshot`.
 //!
 //! Each command has its file; it asks through a [`Session`] and hands it what to print. How that
 //! looks is decided in [`output`], which etcd's users know: the three formats are etcdctl's.
@@ -19,6 +19,7 @@ mod move_leader;
 mod options;
 mod output;
 mod put;
+mod snapshot;
 mod status;
 
 use std::io::{self, Write};
@@ -49,6 +50,8 @@ pub(crate) enum ClientCommand {
     Member(member::Member),
     /// Hand the leadership over to a member
     MoveLeader(move_leader::MoveLeader),
+    /// Save all keys as a file, look at such a file
+    Snapshot(snapshot::Snapshot),
 }
 
 impl ClientCommand {
@@ -62,6 +65,7 @@ impl ClientCommand {
             Self::Status(status) => status.options.clone(),
             Self::Member(member) => member.options(),
             Self::MoveLeader(mover) => mover.options.clone(),
+            Self::Snapshot(snapshot) => snapshot.options(),
         }
     }
 }
@@ -92,6 +96,7 @@ async fn try_run(before: ClientOptions, command: ClientCommand) -> Result<(), Fa
         ClientCommand::Status(status) => status.run(&session).await,
         ClientCommand::Member(member) => member.run(&session).await,
         ClientCommand::MoveLeader(mover) => mover.run(&session).await,
+        ClientCommand::Snapshot(snapshot) => snapshot.run(&session).await,
     }
 }
 
@@ -169,6 +174,8 @@ mod tests {
             "del a b --prev-kv",
             "compact 7 --physical",
             "move-leader 8e9e05c52164694d",
+            "snapshot save f",
+            "snapshot status f -w table",
         ] {
             assert!(parse(line).is_ok(), "{line}");
         }

@@ -232,7 +232,7 @@ impl Report for Rows {
 }
 
 /// A number of bytes with two digits, in powers of 1000, as etcdctl writes it: `25 kB`, `2.1 MB`.
-fn size(bytes: i64) -> String {
+pub(super) fn size(bytes: i64) -> String {
     const UNITS: [&str; 7] = ["B", "kB", "MB", "GB", "TB", "PB", "EB"];
     let bytes = bytes.unsigned_abs();
     let mut scale: u64 = 1;

@@ -78,4 +78,4 @@ const VERSION: u32 = 1;
 
 /// The largest revision, and the largest number of changes, that is believed. No store comes near
 /// it, and twice as much still fits wherever such numbers are kept.
-const NUMBER_MAX: i64 = 1 << 60;
+pub(crate) const NUMBER_MAX: i64 = 1 << 60;

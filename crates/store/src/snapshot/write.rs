@@ -29,6 +29,19 @@ impl Snapshot {
         &self.view
     }
 
+    pub(crate) fn into_view(self) -> View {
+        self.view
+    }
+
+    /// About how many bytes [`write_to`](Self::write_to) writes; how many exactly, only writing
+    /// tells. More than it is where old versions wait for their removal.
+    pub fn bytes_estimate(&self) -> u64 {
+        let status = self.view.status();
+        // Of a version's numbers in memory about half are written, see `docs/snapshot-format.md`.
+        let overhead = i64::try_from(size_of::<Version>()).expect("a size is small");
+        status.bytes.saturating_sub(status.versions.saturating_mul(overhead)).cast_unsigned()
+    }
+
     /// The hash of all that had been applied.
     pub fn state_hash(&self) -> u64 {
         self.hash.value()

@@ -196,6 +196,10 @@ fn numbers_beyond_all_bounds() {
     Settings::sound()
         .with("--max-request-bytes", "1000000000")
         .is_refused(&["--max-request-bytes"]);
+    for bytes in ["0", "1000", "2147483648"] {
+        let bounds = "it must be between 1048576 and 2000000000";
+        Settings::sound().with("--max-range-bytes", bytes).is_refused(&[bytes, bounds]);
+    }
 }
 
 #[test]
