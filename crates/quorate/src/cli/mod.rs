@@ -50,7 +50,7 @@ pub(crate) enum ClientCommand {
     Member(member::Member),
     /// Hand the leadership over to a member
     MoveLeader(move_leader::MoveLeader),
-    /// Save all keys as a file, look at such a file
+    /// Save all keys as a file, look at such a file, make a new cluster of it
     Snapshot(snapshot::Snapshot),
 }
 
@@ -176,6 +176,7 @@ mod tests {
             "move-leader 8e9e05c52164694d",
             "snapshot save f",
             "snapshot status f -w table",
+            "snapshot restore f --name n --bump-revision 1000 --mark-compacted",
         ] {
             assert!(parse(line).is_ok(), "{line}");
         }

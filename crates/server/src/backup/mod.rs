@@ -1,7 +1,7 @@
 //! Backups: all keys of a cluster with their history, as one file (`docs/backup.md`).
 //!
 //! [`write`] makes one from a snapshot of the store, [`Backup::load`] reads it and checks every
-//! byte, [`restore()`] makes the data directory of a new cluster of it.
+//! byte, [`restore_member`] makes the data directory of a new cluster of it.
 //!
 //! What must hold:
 //! - Writing holds a bounded amount of memory, and nothing that applies wait for.
@@ -12,6 +12,7 @@
 
 mod error;
 mod load;
+mod member;
 mod restore;
 #[cfg(test)]
 mod tests;
@@ -19,6 +20,7 @@ mod write;
 
 pub use error::BackupError;
 pub use load::Backup;
+pub use member::restore_member;
 pub use restore::{RestoreError, RestoreOptions, restore};
 pub use write::{About, write};
 

@@ -1,5 +1,6 @@
 //! `snapshot`: all keys as a file.
 
+mod restore;
 mod save;
 mod status;
 
@@ -9,7 +10,7 @@ use super::Session;
 use super::failure::Failure;
 use super::options::ClientOptions;
 
-/// Save all keys as a file, look at such a file
+/// Save all keys as a file, look at such a file, make a new cluster of it
 #[derive(Args, Debug)]
 pub(crate) struct Snapshot {
     #[command(subcommand)]
@@ -22,6 +23,8 @@ enum Command {
     Save(save::Save),
     /// Check a file, and show what is in it
     Status(status::Status),
+    /// Make the data directory of a member of a new cluster
+    Restore(Box<restore::Restore>),
 }
 
 impl Snapshot {
@@ -29,6 +32,7 @@ impl Snapshot {
         match &self.command {
             Command::Save(save) => save.options.clone(),
             Command::Status(status) => status.options.clone(),
+            Command::Restore(restore) => restore.options.clone(),
         }
     }
 
@@ -36,6 +40,7 @@ impl Snapshot {
         match self.command {
             Command::Save(save) => save.run(session).await,
             Command::Status(status) => status.run(session),
+            Command::Restore(restore) => restore.run(session),
         }
     }
 }
