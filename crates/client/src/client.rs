@@ -189,7 +189,7 @@ impl Client {
     ///
     /// See [`Error`]. No other endpoint is tried.
     pub async fn snapshot(&self, endpoint: &Endpoint) -> Result<Snapshot, Error> {
-        let ask = |channel| async move {
+        let ask = |channel, _| async move {
             MaintenanceClient::new(channel).snapshot(SnapshotRequest {}).await
         };
         let pieces = match self.pool.find(endpoint) {

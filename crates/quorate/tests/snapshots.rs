@@ -1,5 +1,7 @@
 //! Real members take snapshots, forget their logs, and get the snapshots of others.
 
+#![expect(clippy::unwrap_used, reason = "the helpers of a test are a test too")]
+
 #[cfg(test)]
 mod support;
 
