@@ -90,8 +90,8 @@ impl<M> NodeBuilder<M> {
         self
     }
 
-    /// When snapshots are taken, and how much of the log stays; [`SnapshotPolicy::default`] if it is
-    /// not set.
+    /// When snapshots are taken, and how much of the log stays; [`SnapshotPolicy::default`] if it
+    /// is not set.
     pub const fn snapshots(mut self, snapshots: SnapshotPolicy) -> Self {
         self.snapshots = snapshots;
         self

@@ -12,9 +12,9 @@ use crate::types::{EntryId, Index, NodeId};
 impl Leader {
     /// The next append for a peer, or word that it needs a snapshot. Nothing while its window is
     /// full, or its probe unanswered for less than a heartbeat interval. A probe that is repeated
-    /// carries one entry: a peer that does not answer may be dead, or its disk stalled, and would be
-    /// sent the same over and over. (With none at all, one with a stalled disk would answer, and be
-    /// streamed to.)
+    /// carries one entry: a peer that does not answer may be dead, or its disk stalled, and would
+    /// be sent the same over and over. (With none at all, one with a stalled disk would answer, and
+    /// be streamed to.)
     pub(crate) fn pull(&mut self, core: &Core, to: NodeId, log: &impl Sizes) -> Option<Envelope> {
         let place = self.place(to)?;
         if self.peers[place].next.previous() < core.trail.base().index {

@@ -66,8 +66,10 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
     fn want_snapshot(&mut self, now: Instant, from: NodeId, needs: Index) {
         let snapshots = &mut self.snapshots;
         match &mut snapshots.fetch {
-            // If what is under way does not reach, that shows at its end.
-            Some(fetch) => fetch.needs = fetch.needs.max(needs),
+            // What counts is what the present leader says: an earlier one may have forgotten more,
+            // and nobody else may ever have a snapshot that reaches as far. If what is under way
+            // does not reach, that shows at its end.
+            Some(fetch) => fetch.needs = needs,
             None if now < snapshots.fetch_after => {}
             None => {
                 snapshots.fetch = Some(Fetch { from, needs, state: State::Asking, asked_at: now });
@@ -128,7 +130,7 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
     }
 
     /// A part of a snapshot came.
-    pub(crate) fn on_snapshot_chunk(&mut self, now: Instant, from: NodeId, chunk: SnapshotChunk) {
+    pub(crate) fn on_snapshot_chunk(&mut self, from: NodeId, chunk: SnapshotChunk) {
         let SnapshotChunk { point, file_bytes, offset, bytes } = chunk;
         let snapshots = &mut self.snapshots;
         let Some(fetch) = &mut snapshots.fetch else { return };
@@ -136,7 +138,10 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
             return;
         }
         if point.index < fetch.needs {
-            self.ask_another(now);
+            // Another is asked in a while, as if this one had said nothing.
+            if let State::Receiving(_) = fetch.state {
+                fetch.state = State::Asking;
+            }
             return;
         }
         match std::mem::replace(&mut fetch.state, State::Busy) {

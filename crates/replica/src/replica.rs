@@ -146,7 +146,7 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
             Body::SnapshotRequest { point, offset } => {
                 self.on_snapshot_request(from, point, offset)
             }
-            Body::SnapshotChunk(chunk) => self.on_snapshot_chunk(now, from, chunk),
+            Body::SnapshotChunk(chunk) => self.on_snapshot_chunk(from, chunk),
         }
     }
 

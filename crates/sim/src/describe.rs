@@ -25,6 +25,7 @@ impl<W: Workload> fmt::Display for Brief<'_, W> {
             }
             Event::Timer { .. } => f.write_str("timer"),
             Event::Synced { number, .. } => write!(f, "disk job {number} ends"),
+            Event::SnapshotDone { number, .. } => write!(f, "snapshot job {number} ends"),
             Event::Start { .. } => f.write_str("start"),
             Event::Connected { peer, .. } => write!(f, "connected to m{}", peer + 1),
             Event::Disconnected { peer, .. } => write!(f, "connection to m{} broke", peer + 1),

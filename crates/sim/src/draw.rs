@@ -35,6 +35,7 @@ pub(crate) fn draw(profile: &Profile, seed: u64, duration: Option<Time>) -> Sche
         victims: Vec::new(),
     };
     draw.settings.duration = duration.unwrap_or(profile.duration());
+    draw_snapshots(&mut draw.settings, &mut Random::new(seed, 7));
     draw.choose_victims();
     let rates = draw.rates();
     for kind in Kind::ALL {
@@ -88,8 +89,25 @@ fn settings(profile: &Profile, random: &mut Random) -> Settings {
         segment_bytes: random.magnitude(8 << 10, 8 << 20),
         cache_bytes: random.magnitude(1 << 9, 1 << 22),
         proposals: if is_tight { random.between(2, 20) } else { 16 << 10 },
+        snapshot_bytes: 0,
+        trailing_bytes: 0,
         wiped_return: false,
     }
+}
+
+/// In most runs members take snapshots, many of them or few. Whole segments go behind them, so
+/// these are small then.
+fn draw_snapshots(settings: &mut Settings, random: &mut Random) {
+    if random.below(4) == 0 {
+        return;
+    }
+    settings.snapshot_bytes = random.magnitude(4 << 10, 512 << 10);
+    settings.trailing_bytes = match random.below(3) {
+        0 => 0,
+        _ => random.magnitude(1, settings.snapshot_bytes),
+    };
+    let segment_bytes = random.magnitude(2 << 10, settings.snapshot_bytes);
+    settings.segment_bytes = settings.segment_bytes.min(segment_bytes);
 }
 
 struct Draw {

@@ -125,6 +125,10 @@ impl<W: Workload> World<W> {
             let number = job.number;
             self.queue.push(now + latency, Event::Synced { member, number });
         }
+        for job in &here.shelf {
+            let number = job.number;
+            self.queue.push(now + latency, Event::SnapshotDone { member, number });
+        }
         if here.is_up() {
             self.reset_timer(member);
         } else {

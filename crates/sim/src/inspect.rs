@@ -49,6 +49,9 @@ impl<W: Workload> World<W> {
         if let CoreEvent::Truncated { first, .. } = event {
             self.on_truncated(member, *first);
         }
+        if let CoreEvent::SnapshotInstalled { point, .. } = event {
+            self.on_reset(member, *point);
+        }
         // Nobody lies here: what no correct member sends was sent by code that is not. A member
         // that forgot what it acknowledged is another matter.
         demand!(
@@ -125,7 +128,7 @@ impl<W: Workload> World<W> {
         let setup = setup(&self.schedule.settings, 0, member, 0);
         // The worst crash: all that was not synced is gone.
         let disk = here.disk.crash(&mut Choices::first());
-        let (found, recovered) = match Log::open(disk, setup.identity, setup.log) {
+        let (found, recovered) = match Log::open(disk.clone(), setup.identity, setup.log) {
             Ok(opened) => opened,
             Err(error) => violated(
                 Checker::DiskEqualsMemory,
@@ -133,10 +136,13 @@ impl<W: Workload> World<W> {
             ),
         };
         let raft = replica.raft();
-        let starts: Vec<EntryId> = starts_of(&recovered.runs);
+        self.check_snapshots(member, &disk, found.base().index);
+        // What the log is about to forget may still be there.
+        let starts = starts_of(recovered.base, &recovered.runs, raft.base());
         demand!(
             recovered.hard_state == log.hard_state()
                 && found.last() == raft.last()
+                && found.base().index <= raft.base().index
                 && starts == raft.term_starts(),
             DiskEqualsMemory,
             "member {} has {:?} and a log up to {} on its disk, and {:?} and {} in memory",
@@ -149,14 +155,16 @@ impl<W: Workload> World<W> {
     }
 }
 
-fn starts_of(runs: &[Run]) -> Vec<EntryId> {
-    let mut next = Index::new(1);
+/// Where the entries of each term begin in a log that begins after `base`, of those after `from`.
+fn starts_of(base: EntryId, runs: &[Run], from: EntryId) -> Vec<EntryId> {
+    let mut next = base.index.next();
     let mut starts: Vec<EntryId> = Vec::new();
     for run in runs {
-        if starts.last().is_none_or(|start| start.term < run.term) {
-            starts.push(EntryId::new(run.term, next));
+        let (first, end) = (next.max(from.index.next()), next.plus(run.count));
+        if first < end && starts.last().is_none_or(|start| start.term < run.term) {
+            starts.push(EntryId::new(run.term, first));
         }
-        next = next.plus(run.count);
+        next = end;
     }
     starts
 }
@@ -207,11 +215,11 @@ fn mark_of(event: &CoreEvent) -> Option<Mark> {
             IgnoreReason::Role => Mark::IgnoredRole,
             IgnoreReason::NotAMember => return None,
         },
+        CoreEvent::SnapshotWanted { .. } => Mark::SnapshotWanted,
         // No schedule changes the membership yet.
         CoreEvent::MembershipChanged { .. }
         | CoreEvent::MembershipCommitted { .. }
         | CoreEvent::Removed { .. }
-        | CoreEvent::SnapshotWanted { .. }
         | CoreEvent::SnapshotInstalled { .. }
         | CoreEvent::BecameFollower { .. }
         | CoreEvent::PeerMisbehaved { .. } => return None,

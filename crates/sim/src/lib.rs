@@ -33,6 +33,7 @@ mod replay;
 mod run;
 mod schedule;
 mod serve;
+mod shelf;
 mod shrink;
 mod simpler;
 mod step;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use quorate_log::{Identity, MemDisk, Options, SyncJob};
 use quorate_raft::{Config, Membership, NodeId, ReadTicket, Term};
-use quorate_replica::{Replica, Setup, SnapshotPolicy, StateMachine};
+use quorate_replica::{Replica, Setup, SnapshotJob, SnapshotPolicy, StateMachine};
 
 use crate::clock::Clock;
 use crate::machine::Machine;
@@ -26,6 +26,8 @@ pub(crate) struct Member<M: StateMachine> {
     pub(crate) clock: Clock,
     /// What is under way to the disk.
     pub(crate) job: Option<Job>,
+    /// What is being done about snapshots: one job of each kind at most.
+    pub(crate) shelf: Vec<ShelfJob>,
     /// Counts the jobs.
     pub(crate) jobs: u64,
     /// Stands still until then.
@@ -81,6 +83,13 @@ pub(crate) struct Job {
     pub(crate) covers: Durable,
 }
 
+/// Work on snapshots that is under way.
+#[derive(Debug)]
+pub(crate) struct ShelfJob {
+    pub(crate) job: SnapshotJob<MemDisk>,
+    pub(crate) number: u64,
+}
+
 /// A crash that is to come.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Crash {
@@ -99,6 +108,7 @@ impl<M: StateMachine> Member<M> {
             damages: 0,
             clock: Clock::new(),
             job: None,
+            shelf: Vec::new(),
             jobs: 0,
             paused_until: 0,
             timer_at: None,
@@ -122,6 +132,7 @@ impl<M: StateMachine> Member<M> {
     pub(crate) fn forget(&mut self) {
         self.replica = None;
         self.job = None;
+        self.shelf.clear();
         self.timer_at = None;
         self.crash_in = None;
         self.readers.clear();
@@ -171,7 +182,14 @@ pub(crate) fn setup(settings: &Settings, seed: u64, member: usize, life: u32) ->
             ahead_bytes: ahead,
             reserve_bytes: ahead / 4,
         },
-        snapshots: SnapshotPolicy { log_bytes: u64::MAX, trailing_bytes: 0 },
+        snapshots: SnapshotPolicy {
+            log_bytes: if settings.snapshot_bytes == 0 {
+                u64::MAX
+            } else {
+                settings.snapshot_bytes
+            },
+            trailing_bytes: settings.trailing_bytes,
+        },
         bootstrap: Membership::of_voters((0..settings.members).map(self::id)),
         origin: mix(random),
         proposals_max: settings.proposals,

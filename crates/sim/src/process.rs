@@ -4,7 +4,8 @@
 
 use std::rc::Rc;
 
-use quorate_log::{Choices, Note as LogNote, OpenError};
+use quorate_log::{Choices, OpenError};
+use quorate_raft::Index;
 use quorate_replica::{Note, Replica};
 
 use crate::inflict::fail;
@@ -52,13 +53,17 @@ impl<W: Workload> World<W> {
                 self.on_started(member, &notes);
             }
             Err(quorate_replica::OpenError::Log(error)) => self.on_refused(member, &error),
+            // Of a sound disk that failed just now.
+            Err(
+                quorate_replica::OpenError::Snapshots(_) | quorate_replica::OpenError::Reset { .. },
+            ) if self.members[member].fitness == Fitness::Sound => self.on_open_failed(member),
             Err(error) => self.on_unusable(member, &error.to_string()),
         }
     }
 
     fn on_started(&mut self, member: usize, notes: &[Note]) {
-        if notes.iter().any(|note| matches!(note, Note::Log(LogNote::TornTail { .. }))) {
-            self.marks.hit(Mark::TornTail);
+        for note in notes {
+            self.on_note(member, note);
         }
         let here = &self.members[member];
         let segments = here.disk.files().iter().filter(|(name, _)| name.ends_with(".seg")).count();
@@ -67,6 +72,9 @@ impl<W: Workload> World<W> {
         }
         let replica = here.replica.as_ref().expect("it was started just now");
         let raft = replica.raft();
+        if raft.commit() > Index::ZERO {
+            self.marks.hit(Mark::StartedFromSnapshot);
+        }
         let durable = self.watch.seen[member].durable;
         if durable.last < raft.last() {
             self.marks.hit(Mark::UnsyncedKept);
@@ -124,18 +132,20 @@ impl<W: Workload> World<W> {
                 self.marks.hit(Mark::OpenFull);
                 self.start_later(member, RETRY);
             }
-            OpenError::Io { .. } if here.fitness == Fitness::Sound => {
-                self.marks.hit(Mark::OpenFailed);
-                // The disk is looked after before the next try.
-                here.disk.recover();
-                self.start_later(member, RETRY);
-            }
+            OpenError::Io { .. } if here.fitness == Fitness::Sound => self.on_open_failed(member),
             OpenError::Io { .. }
             | OpenError::Damaged { .. }
             | OpenError::Foreign { .. }
             | OpenError::Newer { .. }
             | OpenError::Locked { .. } => self.on_unusable(member, &error.to_string()),
         }
+    }
+
+    fn on_open_failed(&mut self, member: usize) {
+        self.marks.hit(Mark::OpenFailed);
+        // The disk is looked after before the next try.
+        self.members[member].disk.recover();
+        self.start_later(member, RETRY);
     }
 
     fn on_unusable(&mut self, member: usize, error: &str) {
@@ -191,10 +201,19 @@ impl<W: Workload> World<W> {
         if here.catching_up.is_some() {
             self.marks.hit(Mark::CrashedStarting);
         }
-        if let Some(Job { job, .. }) = here.job.take() {
+        let (job, shelf) = (here.job.take(), std::mem::take(&mut here.shelf));
+        if job.is_some() || !shelf.is_empty() {
+            here.disk.cut_power_after(u64::from(salt % 13));
+        }
+        // They fail in the middle or not at all; nobody hears of it in either case.
+        if salt.is_multiple_of(2) {
+            for job in shelf {
+                self.marks.hit(Mark::CrashedMidSnapshot);
+                drop(job.job.run());
+            }
+        }
+        if let Some(Job { job, .. }) = job {
             self.marks.hit(Mark::CrashedMidJob);
-            here.disk.cut_power_after(u64::from(salt % 7));
-            // It fails in the middle or not at all; nobody hears of it in either case.
             drop(job.run());
         }
         here.forget();

@@ -12,7 +12,7 @@ use crate::queue::Time;
 use crate::random::MILLION;
 
 /// The version of the format. Raised when an old file would mean another run.
-pub(crate) const VERSION: u32 = 2;
+pub(crate) const VERSION: u32 = 3;
 
 /// The most members that a run may have.
 pub(crate) const MEMBERS_MAX: usize = 7;
@@ -92,6 +92,10 @@ pub struct Settings {
     pub cache_bytes: u64,
     /// Proposals of its own clients that may wait at a member.
     pub proposals: u64,
+    /// Bytes of entries after which a member takes a snapshot; 0: none is ever taken.
+    pub snapshot_bytes: u64,
+    /// Bytes of entries that stay in the log behind a snapshot.
+    pub trailing_bytes: u64,
     /// Whether a member whose disk was emptied comes back under its old name. Nobody may do that:
     /// it loses data, and this is here to show that.
     pub wiped_return: bool,
@@ -213,6 +217,8 @@ impl Schedule {
         in_range("segment_bytes", settings.segment_bytes, 1024, WIDE)?;
         in_range("cache_bytes", settings.cache_bytes, 0, WIDE)?;
         in_range("proposals", settings.proposals, 1, WIDE)?;
+        in_range("snapshot_bytes", settings.snapshot_bytes, 0, WIDE)?;
+        in_range("trailing_bytes", settings.trailing_bytes, 0, WIDE)?;
         let Rates { loss, duplicate, replay, damage, delay } = self.rates;
         for rate in [loss, duplicate, replay, damage, delay] {
             if rate > MILLION {

@@ -47,16 +47,23 @@ impl<W: Workload> World<W> {
         let Effects {
             messages,
             job,
-            snapshot_jobs: _,
+            snapshot_jobs,
+            // Their clients learn that they do not know.
             unanswered: _,
             replies,
             reads,
             events: _,
-            notes: _,
+            notes,
             more,
         } = effects;
+        for note in &notes {
+            self.on_note(member, note);
+        }
         if let Some(job) = job {
             self.begin_job(member, job);
+        }
+        for job in snapshot_jobs {
+            self.begin_snapshot_job(member, job);
         }
         for message in messages {
             if self.dies(member) {
@@ -158,6 +165,8 @@ impl<W: Workload> World<W> {
                 | Body::Proposals(_)
                 | Body::ProposalsRefused { .. }
                 | Body::ProposalsUnwelcome
+                | Body::SnapshotRequest { .. }
+                | Body::SnapshotChunk(_)
         );
         if !promises_nothing {
             self.watch.on_spoken(member, message.term);

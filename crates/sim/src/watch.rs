@@ -71,7 +71,8 @@ impl Watch {
     /// Whether a member that starts still has what was durable once.
     pub(crate) fn has(durable: Durable, raft: &Raft) -> bool {
         let Durable { last, hard_state } = durable;
-        raft.term_at(last.index) == Some(last.term)
+        // What is before the log's beginning is in a snapshot.
+        (last.index < raft.base().index || raft.term_at(last.index) == Some(last.term))
             && hard_state.term <= raft.term()
             && (hard_state.term < raft.term() || hard_state.vote == raft.status().vote)
     }
@@ -104,15 +105,35 @@ impl Watch {
             raft.term()
         );
         demand!(
-            raft.term_at(last.index) == Some(last.term),
+            last.index < raft.base().index || raft.term_at(last.index) == Some(last.term),
             Durability,
             "member {name} starts with a log up to {}, but {last} was synced",
             raft.last()
         );
         self.check_starts(member, raft, 0);
-        // A life begins without knowing what is committed.
-        self.seen[member] =
-            Seen { term: raft.term(), last: raft.last(), durable, spoken, ..Seen::default() };
+        // A life begins knowing only that to be committed which is in a snapshot.
+        demand!(
+            raft.commit() <= self.commit(),
+            StateMachineSafety,
+            "member {name} starts with a snapshot up to {}; only {} is committed",
+            raft.commit(),
+            self.commit()
+        );
+        self.seen[member] = Seen {
+            term: raft.term(),
+            last: raft.last(),
+            commit: raft.commit(),
+            durable,
+            spoken,
+            ..Seen::default()
+        };
+    }
+
+    /// A snapshot up to `point` took the place of a member's log; it is durable.
+    pub(crate) fn on_reset(&mut self, member: usize, point: EntryId) {
+        let seen = &mut self.seen[member];
+        seen.durable.last = point;
+        seen.durable_before.last = point;
     }
 
     /// A job succeeded that covered what was appended up to then.
@@ -233,7 +254,8 @@ impl Watch {
             "member {name} leads term {term} with a log up to {}; {commit} is committed",
             raft.last()
         );
-        for (at, committed) in (1..).zip(&self.committed[..count]) {
+        let base = raft.base().index.value();
+        for (at, committed) in (1..).zip(&self.committed[..count]).filter(|(at, _)| base <= *at) {
             let held = raft.term_at(Index::new(at));
             demand!(
                 held == Some(*committed),
@@ -248,7 +270,9 @@ impl Watch {
     /// some of them they begin at the same place behind an entry of the same term.
     fn check_starts(&mut self, member: usize, raft: &Raft, checked: u64) {
         let starts = raft.term_starts();
-        for at in (0..starts.len()).rev() {
+        // Where the entries of the log's first term begin is forgotten with what was before.
+        let first = usize::from(raft.base().index > Index::ZERO);
+        for at in (first..starts.len()).rev() {
             let start = starts[at];
             let before = at.checked_sub(1).map_or(Term::ZERO, |at| starts[at].term);
             let known = *self.starts.entry(start.term).or_insert((start.index, before));
@@ -276,8 +300,18 @@ impl Watch {
         let mut index = from;
         while index < commit {
             index = index.next();
-            let term = raft.term_at(index).unwrap_or_default();
             let place = usize::try_from(index.value() - 1).expect("indexes are small here");
+            if index < raft.base().index {
+                demand!(
+                    place < self.committed.len(),
+                    StateMachineSafety,
+                    "member {name} took in a snapshot up to {}; only {} is committed",
+                    raft.base(),
+                    self.commit()
+                );
+                continue;
+            }
+            let term = raft.term_at(index).unwrap_or_default();
             match self.committed.get(place) {
                 Some(committed) => demand!(
                     *committed == term,

@@ -64,6 +64,8 @@ pub(crate) enum Event {
     Timer { member: usize },
     /// A member's disk is done with a job.
     Synced { member: usize, number: u64 },
+    /// A member's disk is done with something about snapshots.
+    SnapshotDone { member: usize, number: u64 },
     /// A process starts.
     Start { member: usize, life: u32 },
     /// A member learns that a connection was made.
@@ -230,6 +232,7 @@ impl<W: Workload> World<W> {
             Event::Arrive { message, connection } => self.arrive(message, connection),
             Event::Timer { member } => self.on_timer(member),
             Event::Synced { member, number } => self.on_synced(member, number),
+            Event::SnapshotDone { member, number } => self.on_snapshot_done(member, number),
             Event::Start { member, life } => self.start(member, life),
             Event::Connected { member, peer, life } => self.on_connection(member, peer, life, true),
             Event::Disconnected { member, peer, life } => {
@@ -355,6 +358,7 @@ impl Event {
             Self::Arrive { message, .. } => Some(place(message.to.value())),
             Self::Timer { member }
             | Self::Synced { member, .. }
+            | Self::SnapshotDone { member, .. }
             | Self::Start { member, .. }
             | Self::Connected { member, .. }
             | Self::Disconnected { member, .. }
@@ -392,6 +396,7 @@ impl Event {
             Self::Look { .. } => 15,
             Self::Heal => 16,
             Self::CheckHealing => 17,
+            Self::SnapshotDone { .. } => 18,
         }
     }
 }

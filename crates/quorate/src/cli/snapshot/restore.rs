@@ -108,7 +108,8 @@ impl Report for Restored {
     fn simple(&self, _: Style, out: &mut Vec<u8>) {
         let Self { data_dir, cluster, revision, total_key } = self;
         let text = format!(
-            "Snapshot restored to {data_dir}\n{total_key} keys, revision {revision}, new cluster {cluster}"
+            "Snapshot restored to {data_dir}\n{total_key} keys, revision {revision}, new cluster \
+             {cluster}"
         );
         line(out, text.as_bytes(), Style::Plain);
     }
