@@ -6,7 +6,8 @@ mod rig;
 use std::time::Duration;
 
 use quorate_raft::{
-    EntryId, HardState, Index, Input, Instant, Membership, Message, NodeId, RoleName, Verdict,
+    Append, EntryId, HardState, Index, Input, Installed, Instant, Membership, Message, NodeId,
+    RoleName, Run, Verdict,
 };
 
 use rig::{Cluster, entry, index, node, term};
@@ -338,6 +339,72 @@ fn section_8_a_new_leader_commits_an_empty_entry() {
     cluster.elect(3);
     assert_eq!(cluster.terms(3), [1, 2, 3]);
     assert_eq!(commit(&cluster, 3), 3);
+}
+
+/// A snapshot of what is committed here already changes nothing, whether the log still has its last
+/// entry or has forgotten it: to take it in would lose what came after.
+#[test]
+fn section_7_an_older_snapshot_changes_nothing() {
+    let mut cluster = Cluster::new(3, 1);
+    cluster.elect(1);
+    cluster.propose(node(1), 5);
+    cluster.settle();
+    cluster.advance(Duration::from_millis(100));
+    cluster.compact(node(2), 4);
+    let now = cluster.now;
+    let member = cluster.member(node(2));
+    let membership = member.snapshot_membership();
+    let raft = member.raft.as_mut().expect("it runs");
+    let before = raft.status();
+    for older in [2, 4, 5, 6] {
+        let point = entry(older, 1);
+        assert!(!raft.would_install(point), "{point}");
+        assert_eq!(raft.install(now, point, membership.clone()), Installed::Nothing, "{point}");
+        assert_eq!(raft.status(), before, "{point}");
+    }
+}
+
+/// If the log has the snapshot's last entry, what follows it stays: it may have been acknowledged.
+#[test]
+fn section_7_what_follows_the_snapshot_stays() {
+    let mut cluster = Cluster::new(3, 1);
+    cluster.elect(1);
+    let before = commit(&cluster, 2);
+    let append = Message::Append(Append {
+        previous: entry(1, 1),
+        runs: vec![Run { term: term(1), count: 4 }],
+        memberships: vec![],
+        commit: index(before),
+    });
+    cluster.forge(1, 2, 1, append);
+    cluster.persist(node(2), 9);
+    let now = cluster.now;
+    let member = cluster.member(node(2));
+    let membership = member.snapshot_membership();
+    let raft = member.raft.as_mut().expect("it runs");
+    assert_eq!(raft.install(now, entry(3, 1), membership), Installed::Kept);
+    assert_eq!((raft.last(), raft.commit()), (entry(5, 1), index(3)));
+    assert_eq!(raft.status().durable, index(5));
+}
+
+/// No entry counts as durable before its term does, also if it comes with a snapshot: a crash would
+/// leave a log of a later term than the member knows of.
+#[test]
+fn section_7_a_snapshot_waits_for_its_term() {
+    let mut cluster = Cluster::new(3, 1);
+    cluster.elect(1);
+    cluster.forge(2, 3, 9, heartbeat(0));
+    let now = cluster.now;
+    let member = cluster.member(node(3));
+    let membership = member.snapshot_membership();
+    let raft = member.raft.as_mut().expect("it runs");
+    let before = raft.status();
+    assert_eq!(before.term, term(9));
+    assert_eq!(raft.install(now, entry(7, 9), membership.clone()), Installed::Nothing);
+    assert_eq!(raft.status(), before);
+    cluster.persist(node(3), 9);
+    let raft = cluster.member(node(3)).raft.as_mut().expect("it runs");
+    assert_eq!(raft.install(now, entry(7, 9), membership), Installed::Reset);
 }
 
 /// A leader must hear a majority before it serves a read: one that was replaced, unknowingly, must
