@@ -169,12 +169,8 @@ fn section_5_3_a_majority_commits_and_followers_learn_it() {
 fn section_5_3_the_consistency_check() {
     for previous in [entry(5, 3), entry(3, 3)] {
         let mut cluster = with_logs(3, &[&[1], &[1, 1, 2], &[1]]);
-        let append = quorate_raft::Append {
-            previous,
-            runs: Vec::new(),
-            memberships: Vec::new(),
-            commit: index(3),
-        };
+        let append =
+            Append { previous, runs: Vec::new(), memberships: Vec::new(), commit: index(3) };
         cluster.forge(1, 2, 3, Message::Append(append));
         assert_eq!(commit(&cluster, 2), 0);
         let rejected = |message: &Message| matches!(message, Message::AppendRejected { .. });
@@ -188,8 +184,8 @@ fn section_5_3_the_consistency_check() {
 fn section_5_3_conflicts_are_overwritten_and_matches_kept() {
     let mut cluster = with_logs(3, &[&[1], &[1, 1, 2, 2], &[1]]);
     let append = |previous, runs: &[(u64, u64)]| {
-        let runs = runs.iter().map(|&(of, count)| quorate_raft::Run { term: term(of), count });
-        Message::Append(quorate_raft::Append {
+        let runs = runs.iter().map(|&(of, count)| Run { term: term(of), count });
+        Message::Append(Append {
             previous,
             runs: runs.collect(),
             memberships: Vec::new(),
