@@ -403,6 +403,18 @@ fn section_7_a_snapshot_waits_for_its_term() {
     assert_eq!(raft.install(now, entry(7, 9), membership), Installed::Reset);
 }
 
+/// A pre-vote is an answer to one question: one that was asked in an earlier term says nothing now.
+#[test]
+fn thesis_9_6_an_answer_to_an_earlier_question_counts_for_nothing() {
+    let mut cluster = with_logs(5, &[&[1], &[1], &[1]]);
+    cluster.time_out(node(1));
+    let reply = |asked| Message::PreVoteReply { asked: term(asked), granted: Verdict::Granted };
+    cluster.forge(2, 1, 4, reply(5));
+    assert_eq!(cluster.raft(node(1)).role(), RoleName::PreCandidate);
+    cluster.forge(2, 1, 5, reply(6));
+    assert_eq!(cluster.raft(node(1)).role(), RoleName::Candidate);
+}
+
 /// A leader must hear a majority before it serves a read: one that was replaced, unknowingly, must
 /// not serve stale data.
 #[test]
