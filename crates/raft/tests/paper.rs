@@ -337,6 +337,24 @@ fn section_8_a_new_leader_commits_an_empty_entry() {
     assert_eq!(commit(&cluster, 3), 3);
 }
 
+/// Nobody acknowledges what it was not sent: to believe it could commit what nobody has.
+#[test]
+fn section_5_3_what_was_not_sent_is_not_acknowledged() {
+    let mut cluster = Cluster::tuned(3, 1, |config| {
+        config.append_entries_max = 1;
+        config.inflight_appends_max = 1;
+    });
+    cluster.elect(1);
+    cluster.settle();
+    let before = commit(&cluster, 1);
+    cluster.propose(node(1), 5);
+    cluster.persist(node(1), 9);
+    for id in [2, 3] {
+        cluster.forge(id, 1, 1, Message::AppendAccepted { matched: index(before + 5) });
+    }
+    assert_eq!(commit(&cluster, 1), before);
+}
+
 /// A snapshot of what is committed here already changes nothing, whether the log still has its last
 /// entry or has forgotten it: to take it in would lose what came after.
 #[test]
