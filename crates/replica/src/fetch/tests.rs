@@ -11,7 +11,7 @@ use super::*;
 use crate::decided::Decided;
 use crate::effects::Setup;
 use crate::job::{SNAPSHOT_CHUNK_BYTES, write};
-use crate::machine::{Command, WriteOut};
+use crate::machine::{Command, Wants, WriteOut};
 use crate::snapshots::SnapshotPolicy;
 
 const IDENTITY: Identity = Identity { cluster: 7, member: 1 };
@@ -23,7 +23,10 @@ struct Nothing;
 impl StateMachine for Nothing {
     type Reply = ();
 
-    fn apply(&mut self, _: &[Command], _: &mut Vec<()>) {}
+    fn apply(&mut self, commands: &[Command], replies: &mut Vec<()>) {
+        let waiting = commands.iter().filter(|command| command.wants == Wants::Reply);
+        replies.extend(waiting.map(|_| ()));
+    }
 
     fn snapshot(&self) -> WriteOut {
         Box::new(|_| Ok(()))
@@ -211,4 +214,27 @@ fn a_membership_that_is_applied_is_in_the_next_snapshot() {
     settle(&mut replica, now);
     let expected = Membership { learners: target.learners, ..members(&[1]) };
     assert_eq!(replica.membership, (proposed.first.index, expected));
+}
+
+/// The log was quicker than a snapshot that was on its way: the state goes on from where it is.
+#[test]
+fn an_older_snapshot_that_arrives_late_changes_nothing() {
+    let opened = Replica::open(setup(members(&[1])), MemDisk::new(), Nothing, Instant::default());
+    let (mut replica, _) = opened.expect("a new member");
+    let now = Instant::default().after(Duration::from_secs(1));
+    replica.timeout(now);
+    settle(&mut replica, now);
+    replica.propose(now, [Bytes::from("a"), Bytes::from("b"), Bytes::from("c")]).expect("room");
+    settle(&mut replica, now);
+    let applied = replica.applied;
+    assert_eq!(applied.index, Index::new(4));
+
+    let meta = Meta { membership: (Index::ZERO, members(&[1, 2])), decided: Decided::default() };
+    let point = EntryId::new(applied.term, Index::new(2));
+    let body: WriteOut = Box::new(|_| Ok(()));
+    let file = write(&MemDisk::new(), IDENTITY, point, &meta.encode(), body);
+    replica.on_received(now, Ok(file.expect("the disk works")));
+    assert_eq!(replica.applied, applied);
+    assert_eq!(replica.membership, (Index::ZERO, members(&[1])));
+    assert_eq!(replica.snapshots.point(), EntryId::ZERO, "nor is it the newest here");
 }
