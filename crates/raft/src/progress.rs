@@ -256,3 +256,18 @@ impl Progress {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An ack from when the peer was a member before may come late; its disk may be another now.
+    #[test]
+    fn only_its_last_entry_acknowledges_an_offered_snapshot() {
+        let mut peer = Progress::new(NodeId::new(2), Index::new(20), Instant::default());
+        peer.on_offered(Index::new(10), Instant::default());
+        assert!(peer.is_answer(Index::new(10)));
+        assert!(!peer.is_answer(Index::new(9)));
+        assert!(!peer.is_answer(Index::new(11)));
+    }
+}

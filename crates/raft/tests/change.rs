@@ -197,7 +197,8 @@ fn section_6_a_removed_leader_does_not_count_itself() {
     bring(&mut cluster, 1, 2);
     bring(&mut cluster, 2, 1);
     assert!(cluster.raft(node(1)).commit() < end, "it and one of the two voters have it");
-    assert!(cluster.raft(node(1)).is_leader());
+    cluster.input(node(1), Input::Timeout);
+    assert!(cluster.raft(node(1)).is_leader(), "until that configuration is committed");
     bring(&mut cluster, 1, 3);
     bring(&mut cluster, 3, 1);
     assert_eq!(cluster.raft(node(1)).commit(), end);
@@ -226,6 +227,25 @@ fn section_6_a_removed_member_that_does_not_know_disrupts_nobody() {
     assert_eq!(cluster.leader(), Some(node(1)));
     assert_eq!(cluster.raft(node(1)).term(), term(1));
     assert_eq!(cluster.raft(node(3)).role(), RoleName::PreCandidate, "it asks, and nobody agrees");
+}
+
+/// Servers answer requests for votes from servers that are not in their configuration: a voter that
+/// missed a change is needed by those who know it as one.
+#[test]
+fn section_6_a_voter_that_is_behind_blocks_nobody() {
+    let mut cluster = cluster(3, 3);
+    cluster.change(node(1), &target(&[4, 5, 6], &[])).expect("a change");
+    cluster.partition(&[(1..=5).map(node).collect(), vec![node(6)]]);
+    cluster.advance(Duration::from_secs(2));
+    assert_eq!(membership(&cluster, 4), &voters(&[4, 5, 6]));
+    assert_eq!(cluster.raft(node(6)).standing(), Standing::Learner, "as far as it knows");
+    for id in [1, 2, 3, 5] {
+        cluster.crash(node(id), 0);
+    }
+    cluster.cut.clear();
+    cluster.advance(Duration::from_secs(5));
+    assert_eq!(cluster.leader(), Some(node(4)));
+    assert_eq!(cluster.raft(node(6)).standing(), Standing::Voter);
 }
 
 /// Each server that may have to end a change knows of it from its log: at whatever point the leader

@@ -6,7 +6,8 @@ mod rig;
 use std::time::Duration;
 
 use quorate_raft::{
-    EntryId, HardState, Index, Input, Instant, Membership, Message, NodeId, RoleName, Verdict,
+    Append, EntryId, HardState, Index, Input, Installed, Instant, Membership, Message, NodeId,
+    RoleName, Run, Verdict,
 };
 
 use rig::{Cluster, entry, index, node, term};
@@ -168,12 +169,8 @@ fn section_5_3_a_majority_commits_and_followers_learn_it() {
 fn section_5_3_the_consistency_check() {
     for previous in [entry(5, 3), entry(3, 3)] {
         let mut cluster = with_logs(3, &[&[1], &[1, 1, 2], &[1]]);
-        let append = quorate_raft::Append {
-            previous,
-            runs: Vec::new(),
-            memberships: Vec::new(),
-            commit: index(3),
-        };
+        let append =
+            Append { previous, runs: Vec::new(), memberships: Vec::new(), commit: index(3) };
         cluster.forge(1, 2, 3, Message::Append(append));
         assert_eq!(commit(&cluster, 2), 0);
         let rejected = |message: &Message| matches!(message, Message::AppendRejected { .. });
@@ -187,8 +184,8 @@ fn section_5_3_the_consistency_check() {
 fn section_5_3_conflicts_are_overwritten_and_matches_kept() {
     let mut cluster = with_logs(3, &[&[1], &[1, 1, 2, 2], &[1]]);
     let append = |previous, runs: &[(u64, u64)]| {
-        let runs = runs.iter().map(|&(of, count)| quorate_raft::Run { term: term(of), count });
-        Message::Append(quorate_raft::Append {
+        let runs = runs.iter().map(|&(of, count)| Run { term: term(of), count });
+        Message::Append(Append {
             previous,
             runs: runs.collect(),
             memberships: Vec::new(),
@@ -338,6 +335,102 @@ fn section_8_a_new_leader_commits_an_empty_entry() {
     cluster.elect(3);
     assert_eq!(cluster.terms(3), [1, 2, 3]);
     assert_eq!(commit(&cluster, 3), 3);
+}
+
+/// Nobody acknowledges what it was not sent: to believe it could commit what nobody has.
+#[test]
+fn section_5_3_what_was_not_sent_is_not_acknowledged() {
+    let mut cluster = Cluster::tuned(3, 1, |config| {
+        config.append_entries_max = 1;
+        config.inflight_appends_max = 1;
+    });
+    cluster.elect(1);
+    cluster.settle();
+    let before = commit(&cluster, 1);
+    cluster.propose(node(1), 5);
+    cluster.persist(node(1), 9);
+    for id in [2, 3] {
+        cluster.forge(id, 1, 1, Message::AppendAccepted { matched: index(before + 5) });
+    }
+    assert_eq!(commit(&cluster, 1), before);
+}
+
+/// A snapshot of what is committed here already changes nothing, whether the log still has its last
+/// entry or has forgotten it: to take it in would lose what came after.
+#[test]
+fn section_7_an_older_snapshot_changes_nothing() {
+    let mut cluster = Cluster::new(3, 1);
+    cluster.elect(1);
+    cluster.propose(node(1), 5);
+    cluster.settle();
+    cluster.advance(Duration::from_millis(100));
+    cluster.compact(node(2), 4);
+    let now = cluster.now;
+    let member = cluster.member(node(2));
+    let membership = member.snapshot_membership();
+    let raft = member.raft.as_mut().expect("it runs");
+    let before = raft.status();
+    for older in [2, 4, 5, 6] {
+        let point = entry(older, 1);
+        assert!(!raft.would_install(point), "{point}");
+        assert_eq!(raft.install(now, point, membership.clone()), Installed::Nothing, "{point}");
+        assert_eq!(raft.status(), before, "{point}");
+    }
+}
+
+/// If the log has the snapshot's last entry, what follows it stays: it may have been acknowledged.
+#[test]
+fn section_7_what_follows_the_snapshot_stays() {
+    let mut cluster = Cluster::new(3, 1);
+    cluster.elect(1);
+    let before = commit(&cluster, 2);
+    let append = Message::Append(Append {
+        previous: entry(1, 1),
+        runs: vec![Run { term: term(1), count: 4 }],
+        memberships: vec![],
+        commit: index(before),
+    });
+    cluster.forge(1, 2, 1, append);
+    cluster.persist(node(2), 9);
+    let now = cluster.now;
+    let member = cluster.member(node(2));
+    let membership = member.snapshot_membership();
+    let raft = member.raft.as_mut().expect("it runs");
+    assert_eq!(raft.install(now, entry(3, 1), membership), Installed::Kept);
+    assert_eq!((raft.last(), raft.commit()), (entry(5, 1), index(3)));
+    assert_eq!(raft.status().durable, index(5));
+}
+
+/// No entry counts as durable before its term does, also if it comes with a snapshot: a crash would
+/// leave a log of a later term than the member knows of.
+#[test]
+fn section_7_a_snapshot_waits_for_its_term() {
+    let mut cluster = Cluster::new(3, 1);
+    cluster.elect(1);
+    cluster.forge(2, 3, 9, heartbeat(0));
+    let now = cluster.now;
+    let member = cluster.member(node(3));
+    let membership = member.snapshot_membership();
+    let raft = member.raft.as_mut().expect("it runs");
+    let before = raft.status();
+    assert_eq!(before.term, term(9));
+    assert_eq!(raft.install(now, entry(7, 9), membership.clone()), Installed::Nothing);
+    assert_eq!(raft.status(), before);
+    cluster.persist(node(3), 9);
+    let raft = cluster.member(node(3)).raft.as_mut().expect("it runs");
+    assert_eq!(raft.install(now, entry(7, 9), membership), Installed::Reset);
+}
+
+/// A pre-vote is an answer to one question: one that was asked in an earlier term says nothing now.
+#[test]
+fn thesis_9_6_an_answer_to_an_earlier_question_counts_for_nothing() {
+    let mut cluster = with_logs(5, &[&[1], &[1], &[1]]);
+    cluster.time_out(node(1));
+    let reply = |asked| Message::PreVoteReply { asked: term(asked), granted: Verdict::Granted };
+    cluster.forge(2, 1, 4, reply(5));
+    assert_eq!(cluster.raft(node(1)).role(), RoleName::PreCandidate);
+    cluster.forge(2, 1, 5, reply(6));
+    assert_eq!(cluster.raft(node(1)).role(), RoleName::Candidate);
 }
 
 /// A leader must hear a majority before it serves a read: one that was replaced, unknowingly, must

@@ -235,3 +235,6 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
         self.drain();
     }
 }
+
+#[cfg(test)]
+mod tests;

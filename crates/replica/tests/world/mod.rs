@@ -83,6 +83,8 @@ struct Member {
     waiting: BTreeMap<u64, u64>,
     /// How many commands had been answered when a read was asked for.
     reads: Vec<(ReadTicket, usize)>,
+    /// How long its ledger was in this life.
+    length: usize,
 }
 
 pub(crate) struct World {
@@ -138,6 +140,7 @@ impl World {
                 snapshot_jobs,
                 waiting,
                 reads,
+                length: 0,
             });
         }
         for at in 0..world.members.len() {
@@ -202,6 +205,7 @@ impl World {
         member.disk = member.disk.crash(&mut choices);
         member.waiting.clear();
         member.reads.clear();
+        member.length = 0;
         for other in 0..self.members.len() {
             let now = self.now;
             if let Some(replica) = &mut self.members[other].replica {
@@ -429,6 +433,8 @@ impl World {
                 member.job = Some(job);
             }
             let ledger = &replica.machine().0;
+            assert!(member.length <= ledger.len(), "a state never goes back");
+            member.length = ledger.len();
             let known = self.order.len().min(ledger.len());
             assert_eq!(ledger[..known], self.order[..known], "all apply the same, in one order");
             self.order.extend_from_slice(&ledger[known..]);
