@@ -6,7 +6,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use quorate_log::{BlockBuilder, Disk, EntryKind, Identity, Log, MemDisk, Options};
 use quorate_raft::{Config, HardState, Index, Instant, Membership, NodeId, Term};
-use quorate_replica::{Command, OpenError, Replica, Setup, SnapshotPolicy, StateMachine, WriteOut};
+use quorate_replica::{
+    CheckPolicy, Command, OpenError, Replica, Setup, SnapshotPolicy, StateMachine, WriteOut,
+};
 
 /// A machine that nothing is asked of.
 #[derive(Debug)]
@@ -50,6 +52,7 @@ fn setup() -> Setup {
         },
         log: options(),
         snapshots: SnapshotPolicy::default(),
+        checks: CheckPolicy::default(),
         bootstrap: Membership::of_voters([id]),
         origin: 1,
         proposals_max: 10,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use quorate_log::{Identity, MemDisk, Options, SyncJob};
 use quorate_raft::{Config, Membership, NodeId, ReadTicket, Term};
-use quorate_replica::{Replica, Setup, SnapshotPolicy, StateMachine};
+use quorate_replica::{CheckPolicy, Replica, Setup, SnapshotPolicy, StateMachine};
 
 use crate::clock::Clock;
 use crate::machine::Machine;
@@ -172,6 +172,7 @@ pub(crate) fn setup(settings: &Settings, seed: u64, member: usize, life: u32) ->
             reserve_bytes: ahead / 4,
         },
         snapshots: SnapshotPolicy { log_bytes: u64::MAX, trailing_bytes: 0 },
+        checks: CheckPolicy { entries: 30, bytes: 16 << 10 },
         bootstrap: Membership::of_voters((0..settings.members).map(self::id)),
         origin: mix(random),
         proposals_max: settings.proposals,

@@ -158,6 +158,7 @@ impl<W: Workload> World<W> {
                 | Body::Proposals(_)
                 | Body::ProposalsRefused { .. }
                 | Body::ProposalsUnwelcome
+                | Body::Digest { .. }
         );
         if !promises_nothing {
             self.watch.on_spoken(member, message.term);
@@ -188,7 +189,8 @@ impl<W: Workload> World<W> {
             Body::Raft(_)
             | Body::Append(_)
             | Body::SnapshotRequest { .. }
-            | Body::SnapshotChunk(_) => {}
+            | Body::SnapshotChunk(_)
+            | Body::Digest { .. } => {}
         }
     }
 
