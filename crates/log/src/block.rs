@@ -19,6 +19,8 @@ pub enum EntryKind {
     Command,
     /// A membership; the member acts on it as soon as it is in the log.
     Membership,
+    /// About the comparison of the members' states; changes none of them.
+    Check,
 }
 
 impl EntryKind {
@@ -27,6 +29,7 @@ impl EntryKind {
             Self::NoOp => 0,
             Self::Command => 1,
             Self::Membership => 2,
+            Self::Check => 3,
         }
     }
 
@@ -35,7 +38,8 @@ impl EntryKind {
             0 => Some(Self::NoOp),
             1 => Some(Self::Command),
             2 => Some(Self::Membership),
-            3.. => None,
+            3 => Some(Self::Check),
+            4.. => None,
         }
     }
 }

@@ -216,6 +216,14 @@ where
         self.inner.board.read()
     }
 
+    /// Why the node has stopped, if it has.
+    #[must_use]
+    pub fn halted(&self) -> Option<Halted> {
+        let reason = self.inner.halted.borrow().clone();
+        let is_gone = || self.inner.halted.has_changed().is_err();
+        reason.or_else(|| is_gone().then(panicked))
+    }
+
     /// Stops the node in order: what is under way is made durable, the log is closed. Whoever waits
     /// for an answer gets [`Error::Stopped`]; to have all of them answered, [`Self::flush`] before.
     /// A leader spares the others an election timeout by [`Self::transfer_leadership`] before.
@@ -229,11 +237,16 @@ where
         let mut halted = self.inner.halted.clone();
         match halted.wait_for(Option::is_some).await {
             Ok(reason) => reason.clone().unwrap_or(Halted::Asked),
-            Err(_) => Halted::Failed(
-                "the member's thread panicked, in the state machine or in the library; the panic's \
-                 message says where"
-                    .into(),
-            ),
+            Err(_) => panicked(),
         }
     }
+}
+
+/// Why a node has stopped whose thread left no reason.
+fn panicked() -> Halted {
+    Halted::Failed(
+        "the member's thread panicked, in the state machine or in the library; the panic's message \
+         says where"
+            .into(),
+    )
 }

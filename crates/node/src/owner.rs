@@ -463,6 +463,10 @@ impl<M: Machine> Owner<M> {
         }
         if let Halted::Failed(reason) = &reason {
             tracing::error!(reason, "the member stops");
+            // What was read in the round that failed may be of a state that is wrong. Those who
+            // had a look learn of it as their channels close.
+            self.answers.reads.iter_mut().for_each(|(_, answer)| *answer = Err(Error::Stopped));
+            self.answers.queries.clear();
         }
         let proposers = self.reply_waiters.into_iter().flatten().chain(self.proposers);
         let readers = self.read_waiters.into_iter().flat_map(|(_, readers)| readers);

@@ -4,7 +4,7 @@ use std::hash::{BuildHasher, RandomState};
 
 use quorate_log::{Identity, Options};
 use quorate_raft::{Config, Membership};
-use quorate_replica::Setup;
+use quorate_replica::{CheckPolicy, Setup};
 
 use crate::config::NodeConfig;
 
@@ -39,6 +39,7 @@ pub(crate) fn setup(config: &NodeConfig) -> Setup {
         },
         log: Options::default(),
         snapshots: config.snapshots,
+        checks: CheckPolicy::default(),
         bootstrap: Membership { incoming: everyone.collect(), ..Membership::default() },
         origin: random(),
         proposals_max: PROPOSALS_MAX,

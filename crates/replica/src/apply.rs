@@ -22,12 +22,12 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
         let blocks = self.log.read(self.applied.index.next(), commit.next(), APPLY_BYTES_MAX)?;
         assert!(!blocks.is_empty(), "committed entries are in the log");
         for block in &blocks {
-            self.apply_block(block);
+            self.apply_block(block)?;
         }
         Ok(self.applied.index < commit)
     }
 
-    fn apply_block(&mut self, block: &Block) {
+    fn apply_block(&mut self, block: &Block) -> Result<(), Fatal> {
         assert_eq!(block.first(), self.applied.index.next(), "entries are applied in order");
         if self.applied.term < block.term() {
             self.own.on_term_applied(block.term());
@@ -50,6 +50,7 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
                         self.sequences.push(entry.sequence);
                     }
                     let wants = if own { Wants::Reply } else { Wants::Nothing };
+                    self.checks.on_command(entry.body.len());
                     self.commands.push(Command { index: entry.id.index, body: entry.body, wants });
                 }
                 EntryKind::Membership => {
@@ -57,18 +58,29 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
                     let membership = membership.expect("memberships were decoded when appended");
                     self.membership = (entry.id.index, membership);
                 }
+                EntryKind::Check => {
+                    // The state must be the one that all before this entry make, and no more.
+                    self.apply_commands();
+                    self.on_check(entry.id.index, &entry.body)?;
+                }
                 EntryKind::NoOp => {}
             }
         }
         if let Some((origin, sequence)) = line {
             self.decided.note(origin, sequence, block.last().index);
         }
+        self.apply_commands();
+        self.applied = block.last();
+        self.snapshots.on_applied(self.applied.index, block.bytes_len());
+        Ok(())
+    }
+
+    /// Has the machine apply the commands that were gathered.
+    fn apply_commands(&mut self) {
         self.machine.apply(&self.commands, &mut self.replies);
         assert_eq!(self.replies.len(), self.sequences.len(), "one reply to each who waits");
         self.effects.replies.extend(self.sequences.drain(..).zip(self.replies.drain(..)));
         self.commands.clear();
-        self.applied = block.last();
-        self.snapshots.on_applied(self.applied.index, block.bytes_len());
     }
 
     /// Lets go the reads whose index is applied.

@@ -29,6 +29,7 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
         self.maybe_tell_room(now);
         self.place_proposals(now);
         let more = self.apply_committed()?;
+        self.go_on_comparing(now);
         // What was applied may have set free what an older term had left undecided.
         self.place_proposals(now);
         self.release_reads();

@@ -4,8 +4,9 @@ use std::fmt;
 use std::io;
 
 use quorate_log::{CloseError, Disk, Identity, Options, SnapshotError, SyncFailure, SyncJob};
-use quorate_raft::{Config, EntryId, Event, Index, Membership, ReadTicket, RestoreError};
+use quorate_raft::{Config, EntryId, Event, Index, Membership, NodeId, ReadTicket, RestoreError};
 
+use crate::checks::{CheckPolicy, Outcome};
 use crate::job::SnapshotJob;
 use crate::message::PeerMessage;
 use crate::snapshots::SnapshotPolicy;
@@ -21,6 +22,8 @@ pub struct Setup {
     pub log: Options,
     /// When snapshots are taken.
     pub snapshots: SnapshotPolicy,
+    /// When the members compare their states.
+    pub checks: CheckPolicy,
     /// The membership that the cluster began with. Of no meaning once there is a snapshot.
     pub bootstrap: Membership,
     /// A number drawn for this life of the member, other than that of any life of any member.
@@ -133,6 +136,15 @@ pub enum Note {
         /// Why.
         error: io::Error,
     },
+    /// The members' states differ.
+    Differ {
+        /// The entry before which they were compared.
+        index: Index,
+        /// The digests that are known, by member.
+        digests: Vec<(NodeId, u64)>,
+        /// What they come to.
+        outcome: Outcome,
+    },
 }
 
 impl Note {
@@ -149,7 +161,8 @@ impl Note {
             | Self::NotUnderstood { .. }
             | Self::NotRestored { .. }
             | Self::NotServed { .. }
-            | Self::NotPruned { .. } => true,
+            | Self::NotPruned { .. }
+            | Self::Differ { .. } => true,
         }
     }
 }
@@ -194,6 +207,23 @@ impl fmt::Display for Note {
             Self::NotPruned { error } => {
                 write!(f, "older snapshots could not be removed, and take space: {error}")
             }
+            Self::Differ { index, digests, outcome } => {
+                write!(f, "the members' states differ before entry {index}: ")?;
+                for (member, digest) in digests {
+                    write!(f, "member {:x} has {digest:016x}, ", member.value())?;
+                }
+                f.write_str(match outcome {
+                    Outcome::Open => "and a majority has not answered yet",
+                    Outcome::Agreed(_) => {
+                        "and whoever differs from the majority stops; replace that member"
+                    }
+                    Outcome::Undecided => {
+                        "and no majority has the same: nobody can know which is right, so nobody \
+                         stops; save a copy of each member's data, compare them, and go on from \
+                         the right one or from a backup"
+                    }
+                })
+            }
         }
     }
 }
@@ -236,6 +266,24 @@ pub enum OpenError {
         /// The entry before the first that is there.
         base: EntryId,
     },
+    /// The state here was found to differ from the others'.
+    #[error(
+        "{path} says that the state of this member differed from that of a majority; remove the \
+         member from the cluster and its data directory (keep a copy to look into it), and add a \
+         new member in its place"
+    )]
+    Diverged {
+        /// The file that says more.
+        path: String,
+    },
+    /// Whether the state here was found to differ from the others' cannot be seen.
+    #[error("{path} cannot be looked for: {error}; check the disk")]
+    Mark {
+        /// The file.
+        path: String,
+        /// What the disk said.
+        error: io::Error,
+    },
     /// The snapshots cannot be listed or written.
     #[error("the snapshots cannot be used: {0}; check the disk")]
     Snapshots(#[from] io::Error),
@@ -268,4 +316,31 @@ pub enum Fatal {
     /// The log cannot be read any more.
     #[error("the log cannot be read: {0}")]
     Read(#[from] quorate_log::ReadError),
+    /// The state here differs from that of a majority, and the member has left a mark that it is
+    /// not to start again.
+    #[error(
+        "the state of this member differs from that of a majority before entry {index}: its digest \
+         is {own:016x}, the majority's is {majority:016x}; nothing more is served here. Remove the \
+         member from the cluster and its data directory (keep a copy to look into it), and add a \
+         new member in its place; if this began with a change of version, go back to the former \
+         one first"
+    )]
+    Diverged {
+        /// The entry before which the states were compared.
+        index: Index,
+        /// The digest here.
+        own: u64,
+        /// That of the majority.
+        majority: u64,
+    },
+    /// As above, but the mark could not be left.
+    #[error(
+        "{diverged}. Do not start it again: that could not be noted in its directory ({error})"
+    )]
+    Unmarked {
+        /// What is wrong with the state.
+        diverged: Box<Self>,
+        /// Why the mark is not there.
+        error: io::Error,
+    },
 }

@@ -228,6 +228,7 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
         let unanswered = self.own.on_snapshot(fate, point.term);
         self.effects.unanswered = self.effects.unanswered.max(unanswered);
         self.snapshots.begin_anew();
+        self.checks.on_snapshot();
         if self.snapshots.point().index < point.index {
             self.snapshots.take_in(file);
         }

@@ -46,7 +46,7 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
         self.resend = None;
     }
 
-    fn append_as_leader(&mut self, now: Instant, block: Block) {
+    pub(crate) fn append_as_leader(&mut self, now: Instant, block: Block) {
         let proposed = self
             .raft
             .propose(now, u64::from(block.count()))

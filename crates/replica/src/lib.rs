@@ -15,7 +15,7 @@
 //! use quorate_log::{Identity, MemDisk, Options};
 //! use quorate_raft::{Config, Instant, Membership, NodeId};
 //! use quorate_replica::{
-//!     Command, Replica, Setup, SnapshotPolicy, StateMachine, Wants, WriteOut,
+//!     CheckPolicy, Command, Replica, Setup, SnapshotPolicy, StateMachine, Wants, WriteOut,
 //! };
 //!
 //! /// Counts the bytes of all commands.
@@ -63,6 +63,7 @@
 //!     },
 //!     log: Options::default(),
 //!     snapshots: SnapshotPolicy::default(),
+//!     checks: CheckPolicy::default(),
 //!     bootstrap: Membership::of_voters([me]),
 //!     origin: 7,
 //!     proposals_max: 1024,
@@ -98,12 +99,18 @@
 //! member that lacks what its leader has forgotten fetches the leader's. Work on files that takes a
 //! disk's time comes out as [`SnapshotJob`]s.
 //!
+//! Members compare the digests of their states through the log, and one that differs from a
+//! majority stops ([`CheckPolicy`]).
+//!
 //! [`sessions`] wraps a state machine so that each request of a client is applied once.
 //!
 //! Left out for now: changes of membership.
 
 mod apply;
+mod check;
+mod checks;
 mod decided;
+mod diverged;
 mod drain;
 mod effects;
 mod fetch;
@@ -122,6 +129,7 @@ mod room;
 pub mod sessions;
 mod snapshots;
 
+pub use checks::{CheckPolicy, Outcome};
 pub use effects::{Effects, Fatal, Note, OpenError, Refused, Setup};
 pub use freshness::Freshness;
 pub use job::{SNAPSHOT_CHUNK_BYTES, SnapshotDone, SnapshotJob};

@@ -45,6 +45,14 @@ pub enum Body {
     /// A part of a snapshot's file: of the one asked for, or the beginning of another, if that one
     /// is no longer there. The message's term is of no meaning.
     SnapshotChunk(SnapshotChunk),
+    /// What the sender's state is at a place of the log where all compare theirs: the leader puts
+    /// it into the log. The message's term is of no meaning.
+    Digest {
+        /// The entry that asks for the comparison.
+        index: Index,
+        /// The digest of the state that the entries before it make.
+        digest: u64,
+    },
 }
 
 /// A part of a snapshot's file, as it lies on the sender's disk: the receiver checks the whole.

@@ -13,7 +13,9 @@ use quorate_log::{
 };
 use quorate_raft::{EntryId, HardState, Index, Instant, Membership, Raft, Restored};
 
+use crate::checks::Checks;
 use crate::decided::Decided;
+use crate::diverged;
 use crate::effects::{Note, OpenError, Setup};
 use crate::job::write;
 use crate::machine::{StateMachine, WriteOut};
@@ -37,13 +39,15 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
     ///
     /// # Errors
     /// If the log belongs to somebody else, is damaged or of a newer format, the settings
-    /// contradict each other, or the log begins after every snapshot.
+    /// contradict each other, the log begins after every snapshot, or the state here was found to
+    /// differ from the others'.
     pub fn open(
         setup: Setup,
         disk: D,
         mut machine: M,
         now: Instant,
     ) -> Result<(Self, Vec<Note>), OpenError> {
+        diverged::check(&disk)?;
         let (mut log, mut recovered) = Log::open(disk.clone(), setup.identity, setup.log)?;
         let mut notes: Vec<Note> =
             std::mem::take(&mut recovered.notes).into_iter().map(Note::Log).collect();
@@ -77,6 +81,8 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
             commit: point.index,
         };
         let patience = setup.raft.election_timeout_min;
+        let interval = setup.raft.heartbeat_interval;
+        let checks = Checks::new(setup.checks, interval, log.last().index);
         let raft = Raft::new(setup.raft, restored, now)?;
         let newest = beginning.filter(|beginning| beginning.is_restored);
         let newest = newest.map(|beginning| beginning.file);
@@ -92,6 +98,7 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
             applied,
             membership,
             decided,
+            checks,
             origin: setup.origin,
             patience,
             proposals_max: setup.proposals_max,

@@ -10,6 +10,7 @@ use quorate_raft::{
     ReadTicket, Receipt, Status, TransferError, WantedSnapshot,
 };
 
+use crate::checks::Checks;
 use crate::decided::Decided;
 use crate::effects::{Effects, Fatal, Refused};
 use crate::forward::Resend;
@@ -44,6 +45,8 @@ pub struct Replica<D: Disk, M: StateMachine> {
     pub(crate) membership: (Index, Membership),
     /// How far each member's proposals are applied.
     pub(crate) decided: Decided,
+    /// What the members say of their states.
+    pub(crate) checks: Checks,
     /// Confirmed reads whose index is not applied yet, by index.
     pub(crate) reads: VecDeque<ReadReady>,
     /// How fresh the state machine is known to be.
@@ -77,6 +80,7 @@ pub(crate) struct Parts<D: Disk, M> {
     pub(crate) applied: EntryId,
     pub(crate) membership: (Index, Membership),
     pub(crate) decided: Decided,
+    pub(crate) checks: Checks,
     pub(crate) origin: u64,
     pub(crate) patience: Duration,
     pub(crate) proposals_max: u64,
@@ -97,6 +101,7 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
             applied: parts.applied,
             membership: parts.membership,
             decided: parts.decided,
+            checks: parts.checks,
             reads: VecDeque::new(),
             fresh: Fresh::default(),
             own: OwnProposals::new(parts.origin),
@@ -120,7 +125,8 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
     pub fn deadline(&self) -> Instant {
         let resend = self.resend.map_or(Instant::NEVER, |resend| resend.at);
         let fetch = self.fetch_deadline().unwrap_or(Instant::NEVER);
-        self.raft.deadline().min(resend).min(fetch)
+        let check = self.check_deadline().unwrap_or(Instant::NEVER);
+        self.raft.deadline().min(resend).min(fetch).min(check)
     }
 
     /// The deadline has passed. Too early is harmless.
@@ -147,6 +153,7 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
                 self.on_snapshot_request(from, point, offset)
             }
             Body::SnapshotChunk(chunk) => self.on_snapshot_chunk(from, chunk),
+            Body::Digest { index, digest } => self.on_digest(now, from, index, digest),
         }
     }
 

@@ -7,7 +7,7 @@
 
 mod world;
 
-use quorate_replica::SnapshotPolicy;
+use quorate_replica::{CheckPolicy, SnapshotPolicy};
 use world::{Kindness, World, Written};
 
 /// A snapshot now and then, and hardly any log behind it.
@@ -95,10 +95,13 @@ fn the_same_seed_gives_the_same_run() {
 }
 
 /// Some disks fill up, in a world that is kind otherwise. A client that waits for each of its
-/// writes is left without an answer `unknown_max` times at most. Then there is space again.
+/// writes is left without an answer `unknown_max` times at most. Then there is space again. Nothing
+/// else is in the log, since whatever is under way may take the space that a write was promised.
 fn fill_up(is_full: impl Fn(usize) -> bool, writer: impl Fn(usize) -> usize, unknown_max: usize) {
     for seed in 0..25 {
-        let mut world = World::new(3, seed, Kindness::KIND, SnapshotPolicy::default());
+        let never = CheckPolicy { entries: u64::MAX, bytes: u64::MAX };
+        let policy = SnapshotPolicy::default();
+        let mut world = World::with_checks(3, seed, Kindness::KIND, policy, never);
         let leader = world.leader();
         let places = [leader, (leader + 1) % 3, (leader + 2) % 3];
         for (role, &at) in places.iter().enumerate() {
@@ -146,4 +149,104 @@ fn a_leader_refuses_what_no_majority_has_space_for() {
 #[test]
 fn followers_refuse_what_nobody_has_space_for() {
     fill_up(|_| true, |round| round % 3, 2);
+}
+
+/// A member goes wrong, one that follows or the one that leads.
+fn go_wrong(seed: u64, does_lead: bool) {
+    let kindness = Kindness { loss: 5, doubling: 5, ..Kindness::KIND };
+    let mut world = World::new(3, seed, kindness, SnapshotPolicy::default());
+    for _ in 0..300 {
+        world.step();
+    }
+    let leader = world.leader();
+    let wrong = if does_lead { leader } else { (leader + 1) % 3 };
+    world.make_wrong(wrong, None);
+    let before = world.answered();
+    for _ in 0..800 {
+        world.step();
+    }
+    world.heal();
+    for at in 0..3 {
+        assert_eq!(world.stopped(at).is_some(), at == wrong, "seed {seed}: member {at}");
+    }
+    let reason = world.stopped(wrong).expect("it has stopped");
+    assert!(reason.contains("differs from that of a majority"), "{reason}");
+    assert!(reason.contains("add a new member in its place"), "{reason}");
+    assert!(world.answered() > before + 50, "seed {seed}: the others go on");
+    assert_eq!(world.undecided, 0);
+}
+
+#[test]
+fn a_follower_whose_state_differs_stops_and_the_others_go_on() {
+    for seed in 0..20 {
+        go_wrong(seed, false);
+    }
+}
+
+#[test]
+fn a_leader_whose_state_differs_stops_and_another_takes_over() {
+    for seed in 0..20 {
+        go_wrong(seed, true);
+    }
+}
+
+/// Nobody else stops, which is checked throughout. No snapshots: a wrong one that another takes in
+/// would make a majority of what is wrong.
+#[test]
+fn in_a_hostile_world_only_who_is_wrong_stops() {
+    let (mut stopped, mut asked) = (0, 0);
+    for seed in 0..30 {
+        let kindness = Kindness { loss: 5, doubling: 5, crashes: 4, cuts: 4 };
+        let mut world = World::new(3, seed, kindness, SnapshotPolicy::default());
+        for _ in 0..400 {
+            world.step();
+        }
+        world.make_wrong(2, None);
+        for _ in 0..1200 {
+            world.step();
+        }
+        world.heal();
+        stopped += u64::from(world.stopped(2).is_some());
+        asked += 1;
+    }
+    assert!(stopped * 2 > asked, "only {stopped} of {asked} were found");
+}
+
+/// Two against two: safety is lost, and nobody can know who is right.
+#[test]
+fn without_a_majority_all_say_so_and_nobody_stops() {
+    let mut world = World::new(4, 3, Kindness::KIND, SnapshotPolicy::default());
+    world.make_wrong(1, Some(5));
+    world.make_wrong(2, Some(5));
+    for _ in 0..600 {
+        world.step();
+    }
+    world.heal();
+    assert!((0..4).all(|at| world.stopped(at).is_none()));
+    assert!(world.undecided >= 4, "{} members said so", world.undecided);
+}
+
+#[test]
+fn an_idle_cluster_compares_nothing_and_a_replay_answers_nothing() {
+    let mut world = run(5, Kindness::KIND);
+    let (checks, entries) = world.check_entries(0);
+    let commands = entries - u64::try_from(checks).expect("few");
+    assert!(u64::try_from(checks / 5).expect("few") > commands / 40, "{checks} of {entries}");
+    world.heal();
+    assert_eq!(world.check_entries(0), (checks, entries), "an idle log rests");
+    let terms = world.terms();
+    world.restart_all();
+    let (checks_after, entries_after) = world.check_entries(0);
+    assert_eq!(checks_after, checks, "what was in the log is not answered again");
+    assert!(entries_after <= entries + (world.terms() - terms), "only terms began");
+}
+
+/// The answers of its former life are compared with what it computes now.
+#[test]
+fn a_replay_that_comes_to_another_state_is_noticed() {
+    let mut world = run(6, Kindness::KIND);
+    world.stop_for_a_while(0);
+    world.make_wrong(0, Some(10));
+    world.heal();
+    assert!(world.stopped(0).is_some(), "the old answers say that it is wrong");
 }

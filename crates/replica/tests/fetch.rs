@@ -7,8 +7,8 @@ use bytes::Bytes;
 use quorate_log::{Identity, MemDisk, Options};
 use quorate_raft::{Config, EntryId, Index, Instant, Membership, Message, NodeId, Term};
 use quorate_replica::{
-    Body, Command, PeerMessage, Replica, Setup, SnapshotChunk, SnapshotJob, SnapshotPolicy,
-    StateMachine, WriteOut,
+    Body, CheckPolicy, Command, PeerMessage, Replica, Setup, SnapshotChunk, SnapshotJob,
+    SnapshotPolicy, StateMachine, WriteOut,
 };
 
 /// A machine that nothing is asked of.
@@ -62,6 +62,7 @@ impl Follower {
             },
             log: Options::default(),
             snapshots: SnapshotPolicy::default(),
+            checks: CheckPolicy::default(),
             bootstrap: Membership::of_voters((1..=3).map(node)),
             origin: 1,
             proposals_max: 10,

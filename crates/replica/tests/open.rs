@@ -9,7 +9,8 @@ use quorate_raft::{
     Config, EntryId, HardState, Index, Instant, Membership, NodeId, Standing, Term,
 };
 use quorate_replica::{
-    Command, Note, OpenError, Replica, Setup, SnapshotPolicy, StateMachine, WriteOut, bootstrap,
+    CheckPolicy, Command, Note, OpenError, Replica, Setup, SnapshotPolicy, StateMachine, WriteOut,
+    bootstrap,
 };
 
 /// A machine that nothing is asked of.
@@ -54,6 +55,7 @@ fn setup() -> Setup {
         },
         log: options(),
         snapshots: SnapshotPolicy::default(),
+        checks: CheckPolicy::default(),
         bootstrap: Membership::of_voters([id]),
         origin: 1,
         proposals_max: 10,

@@ -3,7 +3,7 @@
 use std::sync::PoisonError;
 use std::time::Duration;
 
-use quorate_node::Node;
+use quorate_node::{Error as NodeError, Node};
 use quorate_proto::etcdserverpb::{Member as MemberRecord, ResponseHeader};
 use quorate_replica::sessions::{Head, Sessions};
 use quorate_store::{Command, Reader};
@@ -109,6 +109,9 @@ impl Member {
     /// Waits until this member's own state is at least what it was before its last stop: a start
     /// replays the log, and meanwhile the state would be older than what was read here before.
     pub(crate) async fn catch_up(&self) -> Result<(), Status> {
+        if self.node.halted().is_some() {
+            return Err(status::of_node(NodeError::Stopped));
+        }
         if self.caught_up.get().is_some() {
             return Ok(());
         }

@@ -142,10 +142,16 @@ impl Server {
             ..MemberRecord::default()
         };
         tasks.spawn(introduce(member.clone(), record));
-        // Serving from the first moment, as a whole: which member leads is not its business.
+        // Serving from the first moment until it stops, as a whole: which member leads is not its
+        // business.
         let (reporter, _) = tonic_health::server::health_reporter();
         reporter.set_service_status("", ServingStatus::Serving).await;
-        let health = HealthServer::new(HealthService::from_health_reporter(reporter));
+        let health = HealthServer::new(HealthService::from_health_reporter(reporter.clone()));
+        let node = member.node.clone();
+        tasks.spawn(async move {
+            node.stopped().await;
+            reporter.set_service_status("", ServingStatus::NotServing).await;
+        });
         let faces = Faces::new(&member, health);
         for listener in config.client_listeners {
             listener.set_nonblocking(true)?;

@@ -42,6 +42,9 @@ async fn health(State(member): State<Arc<Member>>, Query(query): Query<HealthQue
         (code, Json(json!({ "health": health, "reason": reason }))).into_response()
     };
     let ill = |reason: &str| answer(StatusCode::SERVICE_UNAVAILABLE, "false", reason);
+    if let Some(halted) = member.node.halted() {
+        return ill(&halted.to_string());
+    }
     if member.node.status().leader.is_none() {
         return ill("RAFT NO LEADER");
     }

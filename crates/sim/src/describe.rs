@@ -88,6 +88,9 @@ impl fmt::Display for Words<'_> {
             Body::SnapshotRequest { point, offset } => {
                 write!(f, "SnapshotRequest {{ of {point}, from {offset} }}")
             }
+            Body::Digest { index, digest } => {
+                write!(f, "Digest {{ {digest:016x} at {index} }}")
+            }
             Body::SnapshotChunk(chunk) => write!(
                 f,
                 "SnapshotChunk {{ of {}, {} bytes of {} from {} }}",

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use quorate_log::{Identity, MemDisk, Options, SyncJob};
 use quorate_raft::{Config, Membership, NodeId, ReadTicket, Term};
-use quorate_replica::{Replica, Setup, SnapshotJob, SnapshotPolicy, StateMachine};
+use quorate_replica::{CheckPolicy, Replica, Setup, SnapshotJob, SnapshotPolicy, StateMachine};
 
 use crate::clock::Clock;
 use crate::machine::Machine;
@@ -190,6 +190,7 @@ pub(crate) fn setup(settings: &Settings, seed: u64, member: usize, life: u32) ->
             },
             trailing_bytes: settings.trailing_bytes,
         },
+        checks: CheckPolicy { entries: 30, bytes: 16 << 10 },
         bootstrap: Membership::of_voters((0..settings.members).map(self::id)),
         origin: mix(random),
         proposals_max: settings.proposals,

@@ -7,7 +7,7 @@ use quorate_replica::{Note, SnapshotDone, SnapshotJob};
 
 use crate::marks::Mark;
 use crate::member::{Fitness, ShelfJob, setup};
-use crate::violation::demand;
+use crate::violation::{Checker, demand, violated};
 use crate::workload::Workload;
 use crate::world::{Event, World};
 
@@ -78,6 +78,10 @@ impl<W: Workload> World<W> {
             Note::StateMissing { .. } => Mark::StateMissing,
             Note::Log(quorate_log::Note::TornTail { .. }) => Mark::TornTail,
             Note::NotServed { .. } | Note::NotPruned { .. } => return,
+            Note::Differ { .. } => violated(
+                Checker::StateMachineSafety,
+                format!("members compared their states, and member {} says: {note}", member + 1),
+            ),
             Note::NotUnderstood { .. } | Note::NotRestored { .. } => {
                 demand!(
                     self.members[member].fitness != Fitness::Sound,

@@ -167,6 +167,7 @@ impl<W: Workload> World<W> {
                 | Body::ProposalsUnwelcome
                 | Body::SnapshotRequest { .. }
                 | Body::SnapshotChunk(_)
+                | Body::Digest { .. }
         );
         if !promises_nothing {
             self.watch.on_spoken(member, message.term);
@@ -197,7 +198,8 @@ impl<W: Workload> World<W> {
             Body::Raft(_)
             | Body::Append(_)
             | Body::SnapshotRequest { .. }
-            | Body::SnapshotChunk(_) => {}
+            | Body::SnapshotChunk(_)
+            | Body::Digest { .. } => {}
         }
     }
 

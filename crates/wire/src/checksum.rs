@@ -208,6 +208,10 @@ impl Checked for wire::ForwardRequest {
                 let wire::SnapshotRequest { point_index, point_term, offset } = request;
                 sum.numbers([5, *point_index, *point_term, *offset])
             }
+            Some(forward_request::Body::Digest(told)) => {
+                let wire::Digest { index, digest } = told;
+                sum.numbers([6, *index, *digest])
+            }
         };
         sum.0
     }

@@ -157,6 +157,9 @@ impl Incoming for wire::ForwardRequest {
                     point: entry_id(request.point_term, request.point_index),
                     offset: request.offset,
                 },
+                forward_request::Body::Digest(told) => {
+                    Body::Digest { index: Index::new(told.index), digest: told.digest }
+                }
             })
         });
         message(route, self.group, self.term, body)

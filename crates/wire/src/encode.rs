@@ -92,6 +92,10 @@ fn encode_body(term: u64, body: Body) -> Outgoing {
                 offset,
             }),
         ),
+        Body::Digest { index, digest } => forward_request(
+            term,
+            forward_request::Body::Digest(wire::Digest { index: index.value(), digest }),
+        ),
         Body::SnapshotChunk(chunk) => forward_reply(
             term,
             forward_response::Body::Snapshot(wire::SnapshotChunk {

@@ -8,8 +8,12 @@ use quorate_raft::{EntryId, Index, Term};
 type Plain = (EntryKind, u64, u64, Vec<u8>);
 
 fn entries() -> impl Strategy<Value = Vec<Plain>> {
-    let kind =
-        prop_oneof![Just(EntryKind::NoOp), Just(EntryKind::Command), Just(EntryKind::Membership)];
+    let kind = prop_oneof![
+        Just(EntryKind::NoOp),
+        Just(EntryKind::Command),
+        Just(EntryKind::Membership),
+        Just(EntryKind::Check)
+    ];
     let body = prop::collection::vec(any::<u8>(), 0..40);
     prop::collection::vec((kind, any::<u64>(), any::<u64>(), body), 1..20)
 }
@@ -119,8 +123,8 @@ fn malformed_blocks_are_told_apart() {
     assert_eq!(parse(1, 2, bytes.clone()), Malformed::Framing { entry: 1 });
     assert_eq!(parse(1, 1, [&bytes[..], &[0]].concat()), Malformed::Framing { entry: 0 });
     let mut unknown = bytes;
-    unknown[4] = 9;
-    assert_eq!(parse(1, 1, unknown), Malformed::UnknownKind { entry: 0, kind: 9 });
+    unknown[4] = 4;
+    assert_eq!(parse(1, 1, unknown), Malformed::UnknownKind { entry: 0, kind: 4 });
 }
 
 #[test]
@@ -136,4 +140,9 @@ fn the_encoding_is_the_documented_one() {
     let expected =
         [&[19, 0, 0, 0, 2][..], &[2, 1, 0, 0, 0, 0, 0, 0], &[3, 0, 0, 0, 0, 0, 0, 0], b"xy"];
     assert_eq!(block.bytes()[..], expected.concat());
+    let kinds = [EntryKind::NoOp, EntryKind::Command, EntryKind::Membership, EntryKind::Check];
+    for (code, kind) in kinds.into_iter().enumerate() {
+        let block = build(&[(kind, 0, 0, Vec::new())], 1, 1);
+        assert_eq!(usize::from(block.bytes()[4]), code, "{kind:?}");
+    }
 }

@@ -8,6 +8,7 @@ use quorate_log::{Identity, MemDisk, Options};
 use quorate_raft::{Config, Membership, Message, Term};
 
 use super::*;
+use crate::CheckPolicy;
 use crate::decided::Decided;
 use crate::effects::Setup;
 use crate::job::{SNAPSHOT_CHUNK_BYTES, write};
@@ -58,6 +59,7 @@ fn setup(bootstrap: Membership) -> Setup {
         },
         log: Options { segment_bytes: 4096, ..Options::default() },
         snapshots: SnapshotPolicy::default(),
+        checks: CheckPolicy::default(),
         bootstrap,
         origin: 1,
         proposals_max: 10,
@@ -137,7 +139,7 @@ fn bring(
     let bytes = Bytes::copy_from_slice(&buffer[..count]);
     let (point, file_bytes) = (file.point(), file.file_bytes());
     let chunk = SnapshotChunk { point, file_bytes, offset, bytes };
-    replica.on_snapshot_chunk(now, NodeId::new(2), chunk);
+    replica.on_snapshot_chunk(NodeId::new(2), chunk);
     let mut notes = Vec::new();
     loop {
         let effects = replica.effects(now).expect("the log can be read");

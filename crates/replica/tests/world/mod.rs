@@ -1,15 +1,17 @@
 //! A small hostile world for replicas: one seed, no clock, no thread.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
+use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use quorate_log::{Choices, Identity, MemDisk, Options, SyncFailure, SyncJob};
-use quorate_raft::{Config, Instant, Membership, NodeId, ReadTicket};
+use quorate_log::{Choices, EntryKind, Identity, MemDisk, Options, SyncFailure, SyncJob};
+use quorate_raft::{Config, Index, Instant, Membership, NodeId, ReadTicket};
 use quorate_replica::{
-    Body, Command, Freshness, Note, PeerMessage, Refused, Replica, Setup, SnapshotJob,
-    SnapshotPolicy, StateMachine, Wants, WriteOut,
+    Body, CheckPolicy, Command, Fatal, Freshness, Note, OpenError, Outcome, PeerMessage, Refused,
+    Replica, Setup, SnapshotJob, SnapshotPolicy, StateMachine, Wants, WriteOut,
 };
 
 const STEP: Duration = Duration::from_millis(2);
@@ -42,8 +44,22 @@ impl Kindness {
 }
 
 /// A state machine that remembers all it was told, in order.
-#[derive(Debug, Default)]
-pub(crate) struct Ledger(Vec<u64>);
+#[derive(Debug)]
+pub(crate) struct Ledger {
+    values: Vec<u64>,
+    hash: u64,
+    /// It goes wrong when it becomes so long.
+    wrong_at: Rc<Cell<usize>>,
+}
+
+/// No ledger becomes so long.
+const NEVER: usize = usize::MAX;
+
+impl Ledger {
+    fn new(wrong_at: Rc<Cell<usize>>) -> Self {
+        Self { values: Vec::new(), hash: 1, wrong_at }
+    }
+}
 
 impl StateMachine for Ledger {
     type Reply = usize;
@@ -51,31 +67,49 @@ impl StateMachine for Ledger {
     fn apply(&mut self, commands: &[Command], replies: &mut Vec<usize>) {
         for command in commands {
             let value = <[u8; 8]>::try_from(&command.body[..]).expect("commands are numbers");
-            self.0.push(u64::from_le_bytes(value));
+            let value = u64::from_le_bytes(value);
+            self.values.push(value);
+            self.hash = (self.hash ^ value).wrapping_mul(0x0100_0000_01B3);
+            if self.values.len() == self.wrong_at.get() {
+                self.hash ^= 0x55;
+            }
             if command.wants == Wants::Reply {
-                replies.push(self.0.len() - 1);
+                replies.push(self.values.len() - 1);
             }
         }
     }
 
     fn snapshot(&self) -> WriteOut {
-        let values = self.0.clone();
-        Box::new(move |out| values.iter().try_for_each(|value| out.write_all(&value.to_le_bytes())))
+        let mut numbers = vec![self.hash];
+        numbers.extend(&self.values);
+        Box::new(move |out| {
+            numbers.iter().try_for_each(|value| out.write_all(&value.to_le_bytes()))
+        })
     }
 
     fn restore(&mut self, from: &mut dyn Read) -> io::Result<()> {
         let mut bytes = Vec::new();
         from.read_to_end(&mut bytes)?;
-        let (values, rest) = bytes.as_chunks::<8>();
+        let (numbers, rest) = bytes.as_chunks::<8>();
         assert!(rest.is_empty(), "a ledger is whole numbers");
-        self.0 = values.iter().map(|value| u64::from_le_bytes(*value)).collect();
+        let mut numbers = numbers.iter().map(|number| u64::from_le_bytes(*number));
+        self.hash = numbers.next().expect("a ledger has a hash");
+        self.values = numbers.collect();
         Ok(())
+    }
+
+    fn digest(&self) -> u64 {
+        self.hash
     }
 }
 
 struct Member {
     replica: Option<Replica<MemDisk, Ledger>>,
     disk: MemDisk,
+    /// When its ledger goes wrong.
+    wrong_at: Rc<Cell<usize>>,
+    /// It has stopped since its ledger is wrong, and said so.
+    stopped: Option<String>,
     job: Option<SyncJob<MemDisk>>,
     /// What is done about its snapshots, beside.
     snapshot_jobs: Vec<SnapshotJob<MemDisk>>,
@@ -102,6 +136,11 @@ pub(crate) struct World {
     answered: BTreeSet<u64>,
     pub(crate) taken: u64,
     pub(crate) installed: u64,
+    /// When the members compare.
+    checks: CheckPolicy,
+    /// How often members saw a difference, by what it came to.
+    pub(crate) undecided: u64,
+    pub(crate) differences: u64,
     policy: SnapshotPolicy,
     /// When a ledger had to be how long to hold all that was answered; rising in both.
     prefixes: Vec<(Instant, usize)>,
@@ -112,6 +151,17 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new(count: u64, seed: u64, kindness: Kindness, policy: SnapshotPolicy) -> Self {
+        let checks = CheckPolicy { entries: 20, bytes: u64::MAX };
+        Self::with_checks(count, seed, kindness, policy, checks)
+    }
+
+    pub(crate) fn with_checks(
+        count: u64,
+        seed: u64,
+        kindness: Kindness,
+        policy: SnapshotPolicy,
+        checks: CheckPolicy,
+    ) -> Self {
         let mut world = Self {
             members: Vec::new(),
             messages: Vec::new(),
@@ -125,6 +175,9 @@ impl World {
             answered: BTreeSet::new(),
             taken: 0,
             installed: 0,
+            checks,
+            undecided: 0,
+            differences: 0,
             policy,
             prefixes: Vec::new(),
             fresh: 0,
@@ -136,6 +189,8 @@ impl World {
             world.members.push(Member {
                 replica: None,
                 disk,
+                wrong_at: Rc::new(Cell::new(NEVER)),
+                stopped: None,
                 job: None,
                 snapshot_jobs,
                 waiting,
@@ -184,13 +239,20 @@ impl World {
                 reserve_bytes: 512,
             },
             snapshots: self.policy,
+            checks: self.checks,
             bootstrap: Membership { incoming: voters, ..Membership::default() },
             origin: 1000 + self.lives,
             proposals_max: 100,
             proposal_bytes_max: 100_000,
         };
         let member = &mut self.members[at];
-        let opened = Replica::open(setup, member.disk.clone(), Ledger::default(), self.now);
+        let ledger = Ledger::new(member.wrong_at.clone());
+        let opened = Replica::open(setup, member.disk.clone(), ledger, self.now);
+        if member.stopped.is_some() {
+            let refused = opened.expect_err("what is wrong does not start again");
+            assert!(matches!(refused, OpenError::Diverged { .. }), "{refused}");
+            return;
+        }
         let (replica, _) = opened.expect("what a crash leaves opens");
         member.replica = Some(replica);
         self.settle(at);
@@ -329,7 +391,7 @@ impl World {
             Freshness::Fresh => {
                 let is_old = |(when, _): &&(Instant, usize)| staleness < now.since(*when);
                 let needed = self.prefixes.iter().rev().find(is_old).map_or(0, |found| found.1);
-                let held = replica.machine().0.len();
+                let held = replica.machine().values.len();
                 assert!(needed <= held, "a read of {staleness:?} sees what was answered before");
                 self.fresh += 1;
             }
@@ -406,7 +468,11 @@ impl World {
             let now = self.now;
             let member = &mut self.members[at];
             let Some(replica) = &mut member.replica else { return };
-            let effects = replica.effects(now).expect("the log can be read");
+            let effects = match replica.effects(now) {
+                Ok(effects) => effects,
+                Err(fatal @ Fatal::Diverged { .. }) => return self.stop(at, fatal.to_string()),
+                Err(fatal) => panic!("{fatal}"),
+            };
             let mut messages = effects.messages;
             for peer in replica.peers() {
                 let forwards =
@@ -421,6 +487,11 @@ impl World {
                 }
             }
             for note in &effects.notes {
+                if let Note::Differ { outcome, .. } = note {
+                    self.differences += 1;
+                    self.undecided += u64::from(*outcome == Outcome::Undecided);
+                    continue;
+                }
                 assert!(!note.is_warning(), "nothing goes wrong with these disks: {note}");
                 self.taken += u64::from(matches!(note, Note::Taken { .. }));
                 self.installed += u64::from(matches!(note, Note::Installed { .. }));
@@ -432,7 +503,7 @@ impl World {
                 assert!(member.job.is_none(), "one job at a time");
                 member.job = Some(job);
             }
-            let ledger = &replica.machine().0;
+            let ledger = &replica.machine().values;
             assert!(member.length <= ledger.len(), "a state never goes back");
             member.length = ledger.len();
             let known = self.order.len().min(ledger.len());
@@ -481,14 +552,62 @@ impl World {
         }
         let distinct: BTreeSet<_> = self.order.iter().collect();
         assert_eq!(distinct.len(), self.order.len(), "a command was applied twice");
-        for member in &self.members {
+        for member in self.members.iter().filter(|member| member.stopped.is_none()) {
             let replica = member.replica.as_ref().expect("all are up");
-            assert_eq!(replica.machine().0, self.order, "all have come equally far");
+            assert_eq!(replica.machine().values, self.order, "all have come equally far");
             assert_eq!(member.waiting, BTreeMap::new(), "every proposal is answered in the end");
             assert_eq!(member.reads, [], "every read is served in the end");
         }
         let missing = self.answered.iter().find(|value| !distinct.contains(value));
         assert_eq!(missing, None, "what was answered is there");
+        let is_right = self.members.iter().all(|member| member.wrong_at.get() == NEVER);
+        assert!(!is_right || self.differences == 0, "a false alarm");
+    }
+
+    /// A member's ledger goes wrong with the next command, or with an earlier one when the member
+    /// starts again.
+    pub(crate) fn make_wrong(&mut self, at: usize, length: Option<usize>) {
+        let next = || self.members[at].replica.as_ref().map_or(1, |r| r.machine().values.len() + 1);
+        let length = length.unwrap_or_else(next);
+        self.members[at].wrong_at.set(length);
+    }
+
+    /// What a member said when it stopped.
+    pub(crate) fn stopped(&self, at: usize) -> Option<&str> {
+        self.members[at].stopped.as_deref()
+    }
+
+    /// A member has found that its ledger is wrong.
+    fn stop(&mut self, at: usize, reason: String) {
+        assert_ne!(self.members[at].wrong_at.get(), NEVER, "a false alarm: {reason}");
+        self.members[at].stopped = Some(reason);
+        self.crash(at);
+    }
+
+    /// All members stop and start again.
+    pub(crate) fn restart_all(&mut self) {
+        for at in 0..self.members.len() {
+            self.crash(at);
+        }
+        for at in 0..self.members.len() {
+            self.start(at);
+        }
+        self.heal();
+    }
+
+    /// A member stops; [`Self::heal`] starts it again.
+    pub(crate) fn stop_for_a_while(&mut self, at: usize) {
+        self.crash(at);
+    }
+
+    /// How many entries of a member's log are about comparisons, and how many there are.
+    pub(crate) fn check_entries(&self, at: usize) -> (usize, u64) {
+        let replica = self.members[at].replica.as_ref().expect("it is up");
+        let (first, end) = (Index::new(1), replica.log().last().index.next());
+        let blocks = replica.log().read(first, end, u64::MAX).expect("the log can be read");
+        let entries = blocks.iter().flat_map(|block| block.entries());
+        let checks = entries.filter(|entry| entry.kind == EntryKind::Check).count();
+        (checks, end.value() - 1)
     }
 
     pub(crate) fn answered(&self) -> usize {

@@ -64,8 +64,9 @@ impl Random {
     fn block(&mut self, first: Index, body_bytes_max: usize) -> Block {
         let mut builder = BlockBuilder::new();
         for _ in 0..=self.below(4) {
-            let kind = match self.below(3) {
+            let kind = match self.below(4) {
                 0 => EntryKind::NoOp,
+                3 => EntryKind::Check,
                 1 => EntryKind::Membership,
                 _ => EntryKind::Command,
             };
@@ -89,7 +90,7 @@ impl Random {
 }
 
 /// How many kinds there are.
-pub(crate) const KINDS: usize = 19;
+pub(crate) const KINDS: usize = 20;
 
 /// The kind of a message, counted from 0: one that is new has no number until it has a sample too.
 pub(crate) fn kind(message: &PeerMessage) -> Option<usize> {
@@ -116,6 +117,7 @@ pub(crate) fn kind(message: &PeerMessage) -> Option<usize> {
         },
         Body::SnapshotRequest { .. } => Some(17),
         Body::SnapshotChunk(_) => Some(18),
+        Body::Digest { .. } => Some(19),
     }
 }
 
@@ -176,6 +178,7 @@ pub(crate) fn sample(kind: usize, random: &mut Random, body_bytes_max: usize) ->
                 bytes: (0..length).map(|_| random.byte()).collect(),
             })
         }
+        19 => Body::Digest { index: random.index(), digest: random.number() },
         _ => panic!("there is no kind {kind}"),
     };
     let (from, to) = (NodeId::new(random.number()), NodeId::new(random.number()));
