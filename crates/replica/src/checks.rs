@@ -25,7 +25,7 @@
 //! - Whoever takes in a snapshot forgets what it noted: that was another state.
 //! - Only what clients propose brings the next comparison nearer: an idle cluster's log rests.
 //! - What is kept here follows from the log since the start or the snapshot, so it is not part of
-//!   snapshots: an answer matters only to who has noted a digest, and so has seen all answers since.
+//! - What is kept here follows from the log since the start or the snapshot, so it is no part of
 //! - A client cannot forge an answer: its bytes only ever stand in the bodies of commands, and a
 //!   leader takes nothing but commands as proposals. Nor can a member speak for another: the leader
 //!   writes down who the message came from.

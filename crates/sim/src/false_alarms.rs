@@ -26,7 +26,7 @@ fn terms(world: &World<StoreWorkload>) -> Vec<u64> {
 #[test]
 fn a_connection_that_breaks_without_a_death_costs_a_pre_vote_and_no_term() {
     let mut asked = 0;
-    for seed in 1..=8 {
+    for seed in 1..=5 {
         let schedule = Schedule::draw(&Profile::Only(Kind::Reset), seed, Some(DURATION));
         let mut world = World::new(StoreWorkload::default(), schedule, None, 0);
         world.run_until(SETTLED);
