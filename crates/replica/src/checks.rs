@@ -25,7 +25,7 @@
 //! - Whoever takes in a snapshot forgets what it noted: that was another state.
 //! - Only what clients propose brings the next comparison nearer: an idle cluster's log rests.
 //! - What is kept here follows from the log since the start or the snapshot, so it is not part of
-//!   snapshots: an answer matters only to who has noted a digest, and so has seen all answers since.
+//! - What is kept here follows from the log since the start or the snapshot, so it is no part of
 //! - A client cannot forge an answer: its bytes only ever stand in the bodies of commands, and a
 //!   leader takes nothing but commands as proposals. Nor can a member speak for another: the leader
 //!   writes down who the message came from.
@@ -331,5 +331,103 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
         builder.push(EntryKind::Check, 0, 0, &entry.encode());
         self.append_as_leader(now, builder.finish(Index::new(1), Term::ZERO));
         self.raft.last().index
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn node(id: u64) -> NodeId {
+        NodeId::new(id)
+    }
+
+    fn voters(ids: &[u64]) -> BTreeSet<NodeId> {
+        ids.iter().copied().map(NodeId::new).collect()
+    }
+
+    fn come_to(answers: &[(u64, u64)], membership: &Membership) -> Outcome {
+        outcome(&answers.iter().map(|(id, digest)| (node(*id), *digest)).collect(), membership)
+    }
+
+    #[test]
+    fn a_majority_of_the_voters_is_right_and_nothing_less() {
+        let four =
+            Membership { learners: voters(&[9]), ..Membership::of_voters(voters(&[1, 2, 3, 4])) };
+        assert_eq!(come_to(&[], &four), Outcome::Open);
+        assert_eq!(come_to(&[(1, 7), (2, 7)], &four), Outcome::Open, "half is no majority");
+        assert_eq!(come_to(&[(1, 7), (2, 7), (9, 7)], &four), Outcome::Open, "9 has no vote");
+        assert_eq!(come_to(&[(1, 7), (2, 7), (3, 8), (4, 7)], &four), Outcome::Agreed(7));
+        assert_eq!(come_to(&[(1, 7), (2, 7), (3, 8), (4, 8)], &four), Outcome::Undecided);
+    }
+
+    #[test]
+    fn while_the_voters_change_both_halves_must_agree() {
+        let joint = Membership {
+            incoming: voters(&[1, 2, 3]),
+            outgoing: voters(&[3, 4, 5]),
+            ..Membership::default()
+        };
+        assert_eq!(come_to(&[(1, 7), (2, 7), (3, 7)], &joint), Outcome::Open);
+        assert_eq!(come_to(&[(1, 7), (2, 7), (3, 7), (4, 7)], &joint), Outcome::Agreed(7));
+        let split = [(1, 7), (2, 7), (3, 7), (4, 8), (5, 8)];
+        assert_eq!(come_to(&split, &joint), Outcome::Undecided, "each half has its own majority");
+    }
+
+    fn checks(began_with: u64) -> Checks {
+        Checks::new(CheckPolicy::default(), Duration::from_millis(20), Index::new(began_with))
+    }
+
+    #[test]
+    fn the_first_answer_of_a_member_counts() {
+        let three = Membership::of_voters(voters(&[1, 2, 3]));
+        let mut checks = checks(0);
+        let at = Index::new(10);
+        checks.on_asked(at, 7);
+        assert!(checks.on_answered((node(1), at, 7), &three).is_none(), "nothing to tell yet");
+        assert!(checks.on_answered((node(1), at, 8), &three).is_none(), "it has answered");
+        assert!(checks.on_answered((node(9), at, 7), &three).is_none(), "it has no vote");
+        assert!(checks.on_answered((node(2), Index::new(9), 7), &three).is_none(), "no question");
+        let check = checks.on_answered((node(2), at, 7), &three).expect("a majority");
+        assert_eq!(check.outcome, Outcome::Agreed(7));
+        let check = checks.on_answered((node(3), at, 8), &three).expect("it differs");
+        assert_eq!(check.outcome, Outcome::Agreed(7));
+    }
+
+    #[test]
+    fn only_the_last_open_question_of_this_life_is_owed_an_answer() {
+        let three = Membership::of_voters(voters(&[1, 2, 3]));
+        let mut checks = checks(10);
+        checks.on_asked(Index::new(10), 7);
+        assert_eq!(checks.owed(node(1)), None, "it was in the log");
+        checks.on_asked(Index::new(20), 8);
+        assert_eq!(checks.owed(node(1)), Some((Index::new(20), 8)));
+        checks.on_answered((node(1), Index::new(20), 8), &three);
+        assert_eq!(checks.owed(node(1)), None, "it is given");
+        checks.on_answered((node(2), Index::new(20), 8), &three);
+        assert_eq!(checks.owed(node(3)), None, "it is decided");
+        checks.on_asked(Index::new(30), 0);
+        assert_eq!(checks.owed(node(1)), None, "there is no digest");
+        checks.on_asked(Index::new(40), 9);
+        checks.on_snapshot();
+        assert_eq!(checks.owed(node(1)), None, "another state is here");
+        for index in 50..100 {
+            checks.on_asked(Index::new(index), 1);
+        }
+        assert_eq!(checks.kept.len(), KEPT_MAX);
+    }
+
+    #[test]
+    fn a_leader_puts_an_answer_into_the_log_once_in_its_term() {
+        let mut checks = checks(0);
+        let at = Index::new(10);
+        assert!(!checks.place(at, node(2), Term::new(1)), "nobody asked there");
+        checks.on_asked(at, 7);
+        assert!(checks.place(at, node(2), Term::new(1)));
+        assert!(!checks.place(at, node(2), Term::new(1)));
+        assert!(checks.place(at, node(3), Term::new(1)));
+        assert!(checks.place(at, node(2), Term::new(3)), "the entry may be lost");
+        checks.on_answered((node(2), at, 7), &Membership::of_voters(voters(&[1, 2, 3])));
+        assert!(!checks.place(at, node(2), Term::new(4)), "it is in the log");
     }
 }

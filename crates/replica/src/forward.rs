@@ -178,3 +178,24 @@ fn is_line_of(block: &Block, origin: u64, last: u64) -> bool {
         (entry.kind, entry.origin, entry.sequence) == (EntryKind::Command, origin, sequence)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use quorate_log::BlockBuilder;
+
+    use super::*;
+
+    #[test]
+    fn nothing_but_commands_is_taken_as_proposals() {
+        let line = |kind| {
+            let mut builder = BlockBuilder::new();
+            builder.push(EntryKind::Command, 7, 1, b"a");
+            builder.push(kind, 7, 2, b"b");
+            is_line_of(&builder.finish(Index::new(1), Term::ZERO), 7, 2)
+        };
+        assert!(line(EntryKind::Command));
+        for other in [EntryKind::NoOp, EntryKind::Membership, EntryKind::Check] {
+            assert!(!line(other), "{other:?} is not a client's to propose");
+        }
+    }
+}

@@ -36,8 +36,9 @@ pub trait StateMachine {
 
     /// A number that is equal on members with equal states and most likely differs otherwise, such
     /// as a running hash of all changes; it must be part of a snapshot then. Members compare it
-    /// through the log now and then, and one that differs from the others stops. The default, 0 for
-    /// every state, has nothing compared.
+    /// through the log now and then ([`crate::CheckPolicy`]), and one that differs from a majority
+    /// stops for good. Versions that run in one cluster, or replay each other's logs, must compute
+    /// the same number. The default, 0 for every state, has nothing compared.
     fn digest(&self) -> u64 {
         0
     }
