@@ -238,3 +238,20 @@ fn an_older_snapshot_that_arrives_late_changes_nothing() {
     assert_eq!(replica.membership, (Index::ZERO, members(&[1])));
     assert_eq!(replica.snapshots.point(), EntryId::ZERO, "nor is it the newest here");
 }
+
+/// The log still needs what it replaces, until that it begins anew is on the disk.
+#[test]
+fn nothing_is_forgotten_before_the_new_beginning_is_durable() {
+    let now = Instant::default();
+    let (mut replica, file) = (wanting(now), large(10));
+    let point = file.point();
+    replica.on_received(now, Ok(file));
+    assert_eq!(replica.raft.last(), point);
+    // As when a snapshot of this member's own is written at that moment.
+    replica.compact(point.index);
+    settle(&mut replica, now);
+    assert!(replica.reset.is_none(), "it is durable now");
+    assert_eq!(replica.log.base(), point);
+    settle(&mut replica, now);
+    assert!(!replica.log.has_leftovers(), "what it replaced is gone");
+}
