@@ -50,7 +50,7 @@ pub(crate) struct Snapshots<D: Disk> {
     /// Some indexes that were applied, with the bytes up to there; the last are the newest.
     marks: VecDeque<(Index, u64)>,
     /// A snapshot is being written; the log may forget so much once it is.
-    writing: Option<Index>,
+    pub(crate) writing: Option<Index>,
     /// Older snapshots are to go once the log does not need them.
     prune_before: Option<EntryId>,
     /// Short jobs that wait, and whether one is out.

@@ -10,7 +10,7 @@ use quorate_raft::{Config, Membership, Message, Term};
 use super::*;
 use crate::decided::Decided;
 use crate::effects::Setup;
-use crate::job::{SNAPSHOT_CHUNK_BYTES, write};
+use crate::job::{SNAPSHOT_CHUNK_BYTES, SnapshotDone, write};
 use crate::machine::{Command, Wants, WriteOut};
 use crate::snapshots::SnapshotPolicy;
 
@@ -254,4 +254,18 @@ fn nothing_is_forgotten_before_the_new_beginning_is_durable() {
     assert_eq!(replica.log.base(), point);
     settle(&mut replica, now);
     assert!(!replica.log.has_leftovers(), "what it replaced is gone");
+}
+
+/// A snapshot of this member's own was being written when a newer one came: it is not the newest.
+#[test]
+fn an_own_snapshot_that_is_done_late_takes_no_place() {
+    let now = Instant::default();
+    let (mut replica, newer) = (wanting(now), large(10));
+    let point = newer.point();
+    replica.snapshots.writing = Some(Index::new(4));
+    replica.on_received(now, Ok(newer));
+    settle(&mut replica, now);
+    replica.snapshot_done(now, SnapshotDone::Written(Ok(large(4))));
+    assert_eq!(replica.snapshot_point(), point);
+    assert!(replica.snapshots.writing.is_none(), "the next may be taken");
 }
