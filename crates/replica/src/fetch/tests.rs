@@ -195,10 +195,12 @@ fn parts_of_two_snapshots_are_not_put_together() {
     assert_eq!(replica.applied, file.point());
 }
 
-/// A membership counts for snapshots once it is applied.
+/// A membership counts for snapshots once it is applied, and for the core as soon as it is in the
+/// log, over a restart too.
 #[test]
-fn a_membership_that_is_applied_is_in_the_next_snapshot() {
-    let opened = Replica::open(setup(members(&[1])), MemDisk::new(), Nothing, Instant::default());
+fn a_membership_outlives_a_restart_and_is_in_the_next_snapshot() {
+    let disk = MemDisk::new();
+    let opened = Replica::open(setup(members(&[1])), disk.clone(), Nothing, Instant::default());
     let (mut replica, _) = opened.expect("a new member");
     let now = Instant::default().after(Duration::from_secs(1));
     replica.timeout(now);
@@ -213,7 +215,12 @@ fn a_membership_that_is_applied_is_in_the_next_snapshot() {
     assert_eq!(replica.membership, (Index::ZERO, members(&[1])), "it is not committed");
     settle(&mut replica, now);
     let expected = Membership { learners: target.learners, ..members(&[1]) };
-    assert_eq!(replica.membership, (proposed.first.index, expected));
+    assert_eq!(replica.membership, (proposed.first.index, expected.clone()));
+    replica.into_log().close().expect("the disk works");
+    let opened = Replica::open(setup(members(&[1])), disk, Nothing, now);
+    let (replica, _) = opened.expect("what is there opens");
+    assert_eq!(replica.raft.commit(), Index::ZERO, "it does not know that it is committed");
+    assert_eq!(replica.raft.membership(), &expected);
 }
 
 /// The log was quicker than a snapshot that was on its way: the state goes on from where it is.
