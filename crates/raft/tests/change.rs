@@ -213,6 +213,24 @@ fn section_6_a_removed_leader_does_not_count_itself() {
     assert_eq!(cluster.raft(leader).commit(), cluster.raft(leader).last().index);
 }
 
+/// Nor does it count itself among those whom it hears: without a majority of the others it steps
+/// down.
+#[test]
+fn section_6_a_removed_leader_does_not_hear_itself() {
+    let mut cluster = cluster(3, 0);
+    cluster.change(node(1), &target(&[2, 3], &[])).expect("a change");
+    cluster.persist(node(1), 9);
+    for id in [2, 3] {
+        bring(&mut cluster, 1, id);
+        bring(&mut cluster, id, 1);
+    }
+    assert_eq!(membership(&cluster, 1), &voters(&[2, 3]));
+    cluster.crash(node(3), 9);
+    cluster.advance(Duration::from_secs(3));
+    assert!(cluster.raft(node(1)).is_change_pending(), "one of two voters has it");
+    assert_eq!(cluster.leader(), None);
+}
+
 /// Removed servers do not disrupt: one that does not know of its removal asks in vain, and raises
 /// nobody's term.
 #[test]

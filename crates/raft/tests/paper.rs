@@ -454,6 +454,28 @@ fn section_8_a_deposed_leader_serves_no_read() {
     assert_eq!(cluster.checker.served, served + 1, "the new leader confirms it, up to date");
 }
 
+/// Members without a vote are no part of a majority: that they answer proves nothing.
+#[test]
+fn section_8_learners_confirm_no_read() {
+    let mut membership = Membership::of_voters([1, 2, 3].map(node));
+    membership.learners = [4, 5].map(node).into();
+    let mut cluster = Cluster::with_membership(&membership, 1);
+    cluster.start_all();
+    cluster.elect(1);
+    cluster.settle();
+    cluster.partition(&[[1, 4, 5].map(node).to_vec(), [2, 3].map(node).to_vec()]);
+    cluster.elect(2);
+    let served = cluster.checker.served;
+    assert!(cluster.raft(node(1)).is_leader(), "it does not know");
+    cluster.read(node(1));
+    for learner in [4, 5] {
+        // It is told of the round, and answers.
+        cluster.input(node(1), Input::Connected(node(learner)));
+    }
+    cluster.settle();
+    assert_eq!(cluster.checker.served, served);
+}
+
 /// Disruptive servers (end of §6): a server that heard a leader within the shortest election
 /// timeout neither votes nor adopts the term of who asks.
 #[test]

@@ -50,7 +50,7 @@ pub(crate) struct Snapshots<D: Disk> {
     /// Some indexes that were applied, with the bytes up to there; the last are the newest.
     marks: VecDeque<(Index, u64)>,
     /// A snapshot is being written; the log may forget so much once it is.
-    writing: Option<Index>,
+    pub(crate) writing: Option<Index>,
     /// Older snapshots are to go once the log does not need them.
     prune_before: Option<EntryId>,
     /// Short jobs that wait, and whether one is out.
@@ -251,5 +251,44 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
             let file = file.clone();
             snapshots.jobs.push_back(SnapshotJob::Read { file, to: from, offset });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use quorate_log::MemDisk;
+
+    use super::*;
+
+    /// A hundred entries of ten bytes are applied.
+    fn applied(trailing_bytes: u64) -> Snapshots<MemDisk> {
+        let identity = Identity { cluster: 7, member: 1 };
+        let policy = SnapshotPolicy { log_bytes: 1000, trailing_bytes };
+        let mut snapshots = Snapshots::new(MemDisk::new(), identity, policy, None);
+        for index in 1..=100 {
+            assert!(!snapshots.is_due());
+            snapshots.on_applied(Index::new(index), 10);
+        }
+        snapshots
+    }
+
+    #[test]
+    fn so_much_stays_behind_a_snapshot_as_the_policy_says() {
+        let cut = |trailing_bytes| applied(trailing_bytes).cut(Index::new(100)).value();
+        assert_eq!(cut(0), 100);
+        assert_eq!(cut(80), 92);
+        assert_eq!(cut(500), 49, "about as much, and not less");
+        assert_eq!(cut(2000), 0, "nothing is forgotten");
+    }
+
+    #[test]
+    fn a_snapshot_is_due_when_enough_is_applied() {
+        let mut snapshots = applied(0);
+        assert!(snapshots.is_due());
+        snapshots.writing = Some(Index::new(100));
+        assert!(!snapshots.is_due(), "one at a time");
+        snapshots.writing = None;
+        snapshots.taken_bytes = snapshots.applied_bytes;
+        assert!(!snapshots.is_due(), "it was taken");
     }
 }

@@ -11,7 +11,7 @@ use super::*;
 use crate::CheckPolicy;
 use crate::decided::Decided;
 use crate::effects::Setup;
-use crate::job::{SNAPSHOT_CHUNK_BYTES, write};
+use crate::job::{SNAPSHOT_CHUNK_BYTES, SnapshotDone, write};
 use crate::machine::{Command, Wants, WriteOut};
 use crate::snapshots::SnapshotPolicy;
 
@@ -197,10 +197,12 @@ fn parts_of_two_snapshots_are_not_put_together() {
     assert_eq!(replica.applied, file.point());
 }
 
-/// A membership counts for snapshots once it is applied.
+/// A membership counts for snapshots once it is applied, and for the core as soon as it is in the
+/// log, over a restart too.
 #[test]
-fn a_membership_that_is_applied_is_in_the_next_snapshot() {
-    let opened = Replica::open(setup(members(&[1])), MemDisk::new(), Nothing, Instant::default());
+fn a_membership_outlives_a_restart_and_is_in_the_next_snapshot() {
+    let disk = MemDisk::new();
+    let opened = Replica::open(setup(members(&[1])), disk.clone(), Nothing, Instant::default());
     let (mut replica, _) = opened.expect("a new member");
     let now = Instant::default().after(Duration::from_secs(1));
     replica.timeout(now);
@@ -215,7 +217,12 @@ fn a_membership_that_is_applied_is_in_the_next_snapshot() {
     assert_eq!(replica.membership, (Index::ZERO, members(&[1])), "it is not committed");
     settle(&mut replica, now);
     let expected = Membership { learners: target.learners, ..members(&[1]) };
-    assert_eq!(replica.membership, (proposed.first.index, expected));
+    assert_eq!(replica.membership, (proposed.first.index, expected.clone()));
+    replica.into_log().close().expect("the disk works");
+    let opened = Replica::open(setup(members(&[1])), disk, Nothing, now);
+    let (replica, _) = opened.expect("what is there opens");
+    assert_eq!(replica.raft.commit(), Index::ZERO, "it does not know that it is committed");
+    assert_eq!(replica.raft.membership(), &expected);
 }
 
 /// The log was quicker than a snapshot that was on its way: the state goes on from where it is.
@@ -239,4 +246,35 @@ fn an_older_snapshot_that_arrives_late_changes_nothing() {
     assert_eq!(replica.applied, applied);
     assert_eq!(replica.membership, (Index::ZERO, members(&[1])));
     assert_eq!(replica.snapshots.point(), EntryId::ZERO, "nor is it the newest here");
+}
+
+/// The log still needs what it replaces, until that it begins anew is on the disk.
+#[test]
+fn nothing_is_forgotten_before_the_new_beginning_is_durable() {
+    let now = Instant::default();
+    let (mut replica, file) = (wanting(now), large(10));
+    let point = file.point();
+    replica.on_received(now, Ok(file));
+    assert_eq!(replica.raft.last(), point);
+    // As when a snapshot of this member's own is written at that moment.
+    replica.compact(point.index);
+    settle(&mut replica, now);
+    assert!(replica.reset.is_none(), "it is durable now");
+    assert_eq!(replica.log.base(), point);
+    settle(&mut replica, now);
+    assert!(!replica.log.has_leftovers(), "what it replaced is gone");
+}
+
+/// A snapshot of this member's own was being written when a newer one came: it is not the newest.
+#[test]
+fn an_own_snapshot_that_is_done_late_takes_no_place() {
+    let now = Instant::default();
+    let (mut replica, newer) = (wanting(now), large(10));
+    let point = newer.point();
+    replica.snapshots.writing = Some(Index::new(4));
+    replica.on_received(now, Ok(newer));
+    settle(&mut replica, now);
+    replica.snapshot_done(now, SnapshotDone::Written(Ok(large(4))));
+    assert_eq!(replica.snapshot_point(), point);
+    assert!(replica.snapshots.writing.is_none(), "the next may be taken");
 }
