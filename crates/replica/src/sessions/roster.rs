@@ -2,9 +2,10 @@
 //!
 //! Every command looks one session up, and makes it the newest. So the sessions lie in *slots* that
 //! do not move, chained from the oldest to the newest by the numbers of their neighbours, and the
-//! lookup mostly costs one glance: a *hint* says in which slot a client was last seen. A hint may be
-//! wrong, as two clients may share it; then the ordered map is asked. So nothing depends on how ids
-//! spread, not even how long a lookup may take, whatever ids somebody invents.
+//! lookup mostly costs a glance or two: *hints* say in which slots clients of such an id were last
+//! seen. They may all be wrong, as other clients may share them; then the ordered map is asked. So
+//! nothing that can be seen depends on how ids spread, and whatever ids somebody invents, a lookup
+//! takes no longer than one in the map.
 //!
 //! **Invariants:** `by_client` has the slots in use, each under its client; the chain has each of
 //! them once, by last use.
@@ -27,11 +28,15 @@ pub(super) struct Roster {
     /// Slots that are not in use.
     free: Vec<Place>,
     by_client: BTreeMap<ClientId, Place>,
-    /// Where to look first. As many as a power of two, and at least as many as slots.
-    hints: Vec<Place>,
+    /// Where to look first, the latest first. As many as a power of two, and twice as many places
+    /// as slots or more.
+    hints: Vec<[Place; HINTS]>,
     oldest: Option<Place>,
     newest: Option<Place>,
 }
+
+/// Places that are looked at before the map is asked.
+const HINTS: usize = 4;
 
 #[derive(Debug)]
 struct Slot {
@@ -57,15 +62,15 @@ impl Roster {
     /// Where the session of a client is.
     pub(super) fn find(&mut self, client: ClientId) -> Option<Place> {
         let hint = self.hint_of(client)?;
-        let guess = self.hints[hint];
-        if let Some(slot) = self.slots.get(guess.at())
-            && slot.client == client
-            && slot.session.is_some()
-        {
-            return Some(guess);
+        let is_here = |guess: &&Place| {
+            let slot = self.slots.get(guess.at());
+            slot.is_some_and(|slot| slot.client == client && slot.session.is_some())
+        };
+        if let Some(place) = self.hints[hint].iter().find(is_here) {
+            return Some(*place);
         }
         let place = *self.by_client.get(&client)?;
-        self.hints[hint] = place;
+        self.remember(hint, place);
         Some(place)
     }
 
@@ -99,12 +104,12 @@ impl Roster {
         let before = self.by_client.insert(client, place);
         assert!(before.is_none(), "a client has one session");
         self.link_newest(place);
-        if self.hints.len() < self.slots.len() {
-            let hints = (2 * self.slots.len()).next_power_of_two();
-            self.hints = vec![place; hints];
+        if HINTS * self.hints.len() < 2 * self.slots.len() {
+            // They fill again as clients are looked up.
+            self.hints = vec![[place; HINTS]; self.slots.len().next_power_of_two()];
         }
         let hint = self.hint_of(client).expect("there are hints");
-        self.hints[hint] = place;
+        self.remember(hint, place);
         place
     }
 
@@ -117,6 +122,12 @@ impl Roster {
         assert_eq!(removed, Some(place), "each stands in both");
         self.free.push(place);
         slot.session.take()
+    }
+
+    fn remember(&mut self, hint: usize, place: Place) {
+        let hints = &mut self.hints[hint];
+        hints.rotate_right(1);
+        hints[0] = place;
     }
 
     fn hint_of(&self, client: ClientId) -> Option<usize> {
