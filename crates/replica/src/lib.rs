@@ -116,6 +116,7 @@ mod message;
 mod meta;
 mod open;
 mod origins;
+mod pressure;
 mod proposals;
 mod replica;
 mod room;

@@ -158,6 +158,7 @@ impl<W: Workload> World<W> {
                 | Body::Proposals(_)
                 | Body::ProposalsRefused { .. }
                 | Body::ProposalsUnwelcome
+                | Body::ProposalsOverloaded
         );
         if !promises_nothing {
             self.watch.on_spoken(member, message.term);
@@ -187,6 +188,7 @@ impl<W: Workload> World<W> {
             Body::ProposalsUnwelcome => self.marks.hit(Mark::Unwelcome),
             Body::Raft(_)
             | Body::Append(_)
+            | Body::ProposalsOverloaded
             | Body::SnapshotRequest { .. }
             | Body::SnapshotChunk(_) => {}
         }

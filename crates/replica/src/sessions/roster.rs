@@ -213,7 +213,8 @@ mod tests {
                 }
                 let expected: BTreeMap<_, _> =
                     uses.iter().map(|(deed, at)| (client(*deed), *at)).collect();
-                let all = roster.iter().map(|(client, session)| (client, session.last_used.value()));
+                let all = roster.iter();
+                let all = all.map(|(client, session)| (client, session.last_used.value()));
                 prop_assert!(all.eq(expected));
                 prop_assert_eq!(roster.len(), uses.len());
             }

@@ -89,7 +89,7 @@ impl Random {
 }
 
 /// How many kinds there are.
-pub(crate) const KINDS: usize = 19;
+pub(crate) const KINDS: usize = 20;
 
 /// The kind of a message, counted from 0: one that is new has no number until it has a sample too.
 pub(crate) fn kind(message: &PeerMessage) -> Option<usize> {
@@ -116,6 +116,7 @@ pub(crate) fn kind(message: &PeerMessage) -> Option<usize> {
         },
         Body::SnapshotRequest { .. } => Some(17),
         Body::SnapshotChunk(_) => Some(18),
+        Body::ProposalsOverloaded => Some(19),
     }
 }
 
@@ -139,6 +140,7 @@ pub(crate) fn sample(kind: usize, random: &mut Random, body_bytes_max: usize) ->
         }
         2 => Body::ProposalsRefused { through: random.number() },
         3 => Body::ProposalsUnwelcome,
+        19 => Body::ProposalsOverloaded,
         4 => Body::Raft(Message::AppendAccepted { matched: random.index() }),
         5 => Body::Raft(Message::AppendRejected { refused: random.index(), hint: random.entry() }),
         6 => Body::Raft(Message::Heartbeat {
