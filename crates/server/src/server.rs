@@ -146,7 +146,7 @@ impl Server {
         let (reporter, _) = tonic_health::server::health_reporter();
         reporter.set_service_status("", ServingStatus::Serving).await;
         let health = HealthServer::new(HealthService::from_health_reporter(reporter));
-        let faces = Faces::new(&member, health);
+        let faces = Faces::new(&member, health, config.range_bytes_max);
         for listener in config.client_listeners {
             listener.set_nonblocking(true)?;
             tasks.spawn(listen::serve(TcpListener::from_std(listener)?, faces.clone()));
