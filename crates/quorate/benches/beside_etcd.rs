@@ -5,7 +5,10 @@
 //!
 //! Without that variable only quorate is measured. What is compared are ratios within one run: both
 //! take turns, each time on fresh data. `BENCH_SECONDS` (4) and `BENCH_ROUNDS` (3) set the length.
-//! The data lies in the target directory, which must be on a real disk.
+//! `BENCH_ONLY` has only the workloads measured whose names contain it. `put, in a session` puts
+//! with the metadata of docs/sessions.md, which etcd takes no notice of; what that costs quorate is
+//! told beside the same puts without. The data lies in the target directory, which must be on a
+//! real disk.
 
 use std::error::Error;
 use std::io::Write as _;
@@ -18,6 +21,7 @@ use quorate_proto::etcdserverpb::kv_client::KvClient;
 use quorate_proto::etcdserverpb::maintenance_client::MaintenanceClient;
 use quorate_proto::etcdserverpb::{PutRequest, RangeRequest, StatusRequest};
 use tokio::task::JoinSet;
+use tonic::metadata::{Ascii, MetadataMap, MetadataValue};
 use tonic::transport::{Channel, Endpoint};
 
 type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
@@ -33,11 +37,21 @@ const TICKS: f64 = 100.0;
 #[derive(Clone, Copy, PartialEq)]
 enum Work {
     Put,
+    /// With a session for each client.
+    SessionPut,
     Get,
 }
 
-const WORKLOADS: [(Work, usize); 4] =
-    [(Work::Put, 1), (Work::Put, 256), (Work::Put, 1000), (Work::Get, 256)];
+/// Puts in sessions come right after the same without.
+const WORKLOADS: [(Work, usize); 7] = [
+    (Work::Put, 1),
+    (Work::SessionPut, 1),
+    (Work::Put, 256),
+    (Work::SessionPut, 256),
+    (Work::Put, 1000),
+    (Work::SessionPut, 1000),
+    (Work::Get, 256),
+];
 
 fn main() -> Outcome<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -55,8 +69,11 @@ async fn run() -> Outcome<()> {
         Some(path) => servers.insert(0, Server::Etcd(path.into())),
         None => say("QUORATE_TEST_ETCD is not set: quorate alone, no ratios")?,
     }
+    let only = std::env::var("BENCH_ONLY").unwrap_or_default();
+    let mut workloads = WORKLOADS.to_vec();
+    workloads.retain(|(work, _)| work.name().contains(&only));
     // One list of figures for each workload and server.
-    let mut figures = vec![vec![Vec::new(); servers.len()]; WORKLOADS.len()];
+    let mut figures = vec![vec![Vec::new(); servers.len()]; workloads.len()];
     for round in 0..rounds {
         let mut order: Vec<usize> = (0..servers.len()).collect();
         if round % 2 == 1 {
@@ -64,7 +81,7 @@ async fn run() -> Outcome<()> {
         }
         for server in order {
             let cluster = Cluster::start(&servers[server]).await?;
-            for (which, &(work, clients)) in WORKLOADS.iter().enumerate() {
+            for (which, &(work, clients)) in workloads.iter().enumerate() {
                 let figure = cluster.measure(work, clients, duration).await?;
                 let (name, ops) = (servers[server].name(), figure.ops);
                 say(&format!("round {round}: {name} {} {clients}: {ops:.0}/s", work.name()))?;
@@ -72,14 +89,42 @@ async fn run() -> Outcome<()> {
             }
         }
     }
-    report(&servers, &figures)
+    report(&workloads, &servers, &figures)?;
+    report_sessions(&workloads, &figures)
 }
 
-fn report(servers: &[Server], figures: &[Vec<Vec<Figure>>]) -> Outcome<()> {
+/// What sessions cost quorate, which is the last of the servers.
+fn report_sessions(workloads: &[(Work, usize)], figures: &[Vec<Vec<Figure>>]) -> Outcome<()> {
+    let medians = figures.iter().filter_map(|by_server| by_server.last()).map(|last| median(last));
+    let medians: Vec<_> = workloads.iter().zip(medians).collect();
+    let mut ratios = String::new();
+    for pair in medians.windows(2) {
+        if let [((Work::Put, clients), without), ((Work::SessionPut, _), with)] = pair {
+            ratios += &format!(
+                "| {clients} | {:.3} | {:.3} | {:.3} |\n",
+                with.ops / without.ops,
+                with.p50 / without.p50,
+                with.cpu / without.cpu,
+            );
+        }
+    }
+    if !ratios.is_empty() {
+        say("\nquorate, puts in sessions / without\n\n| clients | ops/s | p50 | CPU |")?;
+        say("|---|---|---|---|")?;
+        say(ratios.trim_end())?;
+    }
+    Ok(())
+}
+
+fn report(
+    workloads: &[(Work, usize)],
+    servers: &[Server],
+    figures: &[Vec<Vec<Figure>>],
+) -> Outcome<()> {
     say("\n| workload | clients | server | ops/s | p50 ms | p99 ms | CPU us/op |")?;
     say("|---|---|---|---|---|---|---|")?;
     let mut ratios = String::new();
-    for (&(work, clients), by_server) in WORKLOADS.iter().zip(figures) {
+    for (&(work, clients), by_server) in workloads.iter().zip(figures) {
         let medians: Vec<_> = by_server.iter().map(|figures| median(figures)).collect();
         let work = work.name();
         for (server, figure) in servers.iter().zip(&medians) {
@@ -133,6 +178,7 @@ impl Work {
     fn name(self) -> &'static str {
         match self {
             Self::Put => "put",
+            Self::SessionPut => "put, in a session",
             Self::Get => "get, linearizable",
         }
     }
@@ -260,12 +306,20 @@ impl Cluster {
             let endpoint = Endpoint::from_shared(urls[i % urls.len()].clone())?.tcp_nodelay(true);
             channels.push(endpoint.connect().await?);
         }
+        let mut sessions = Vec::new();
+        for client in 0..clients {
+            let channel = channels[client % channels.len()].clone();
+            sessions.push(match work {
+                Work::SessionPut => Some(Session::begin(channel, clients, client).await?),
+                Work::Put | Work::Get => None,
+            });
+        }
         let begin = Instant::now() + WARM_UP;
         let end = begin + duration;
         let mut running = JoinSet::new();
-        for client in 0..clients {
+        for (client, session) in sessions.into_iter().enumerate() {
             let channel = channels[client % channels.len()].clone();
-            running.spawn(closed_loop(channel, work, client as u64, begin, end));
+            running.spawn(closed_loop(channel, work, client as u64, session, (begin, end)));
         }
         tokio::time::sleep_until(begin.into()).await;
         let before = self.cpu_seconds()?;
@@ -310,8 +364,8 @@ async fn closed_loop(
     channel: Channel,
     work: Work,
     seed: u64,
-    begin: Instant,
-    end: Instant,
+    mut session: Option<Session>,
+    (begin, end): (Instant, Instant),
 ) -> Result<Vec<Duration>, tonic::Status> {
     let mut client = KvClient::new(channel);
     let mut latencies = Vec::new();
@@ -323,7 +377,13 @@ async fn closed_loop(
         let key = random % KEYS;
         let start = Instant::now();
         match work {
-            Work::Put => drop(client.put(put(key)).await?),
+            Work::Put | Work::SessionPut => {
+                let mut request = tonic::Request::new(put(key));
+                if let Some(session) = &mut session {
+                    session.put_next(request.metadata_mut());
+                }
+                drop(client.put(request).await?);
+            }
             Work::Get => {
                 let request = RangeRequest { key: key_bytes(key).into(), ..Default::default() };
                 drop(client.range(request).await?);
@@ -335,6 +395,37 @@ async fn closed_loop(
         }
         if begin <= start {
             latencies.push(now - start);
+        }
+    }
+}
+
+/// What one client says of itself and its requests, each of which it answers for before the next.
+struct Session {
+    client: MetadataValue<Ascii>,
+    since: Option<MetadataValue<Ascii>>,
+    sequence: u64,
+}
+
+impl Session {
+    /// One of so many clients.
+    async fn begin(channel: Channel, clients: usize, client: usize) -> Outcome<Self> {
+        let status = MaintenanceClient::new(channel).status(StatusRequest {}).await?;
+        // Ids as they are drawn: far apart.
+        let number = (clients << 16 | client) as u128 + 1;
+        let client =
+            format!("{:032x}", number.wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835));
+        let since = status.metadata().get("quorate-index").cloned();
+        Ok(Self { client: client.parse()?, since, sequence: 0 })
+    }
+
+    fn put_next(&mut self, metadata: &mut MetadataMap) {
+        let acknowledged = self.sequence;
+        self.sequence += 1;
+        metadata.insert("quorate-client-id", self.client.clone());
+        metadata.insert("quorate-sequence", self.sequence.into());
+        metadata.insert("quorate-acknowledged", acknowledged.into());
+        if let Some(since) = &self.since {
+            metadata.insert("quorate-since", since.clone());
         }
     }
 }

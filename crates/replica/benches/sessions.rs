@@ -1,7 +1,9 @@
 //! What sessions cost an apply: the server's store with and without them.
 //!
 //! `cargo bench -p quorate-replica --bench sessions`. Times are of the processor, for a machine
-//! with other work; the least of several rounds, taken in turns, is what counts.
+//! with other work; the least of several rounds, taken in turns, is what counts. With the number
+//! of a case behind `--`, from 0 for the store alone to 3, only that one is applied, in two rounds,
+//! for tools that count instructions.
 
 #![expect(clippy::print_stdout, reason = "a bench prints what it measured")]
 
@@ -26,24 +28,32 @@ fn main() {
         ("of 64 clients", |number| Some(head(number, 64))),
         ("of 8192 clients", |number| Some(head(number, 8192))),
     ];
+    let only = std::env::args().find_map(|argument| argument.parse::<usize>().ok());
+    let is_chosen = |case: usize| only.is_none_or(|only| only == case);
     for wants in [Wants::Reply, Wants::Nothing] {
         let mut bare = Machine(Store::new());
         let mut best_bare = u64::MAX;
         let mut wrapped = cases.map(|_| Sessions::new(Machine(Store::new())));
         let mut best = [u64::MAX; 3];
-        for round in 0..ROUNDS {
+        for round in 0..if only.is_some() { 2 } else { ROUNDS } {
             let first = u64::try_from(round).expect("it fits") * KEYS + 1;
-            let commands = commands(first, wants, |_| None);
-            best_bare = best_bare.min(measure(&mut bare, &commands));
-            for ((best, machine), (_, head)) in best.iter_mut().zip(&mut wrapped).zip(cases) {
-                let commands = self::commands(first, wants, head);
-                *best = (*best).min(measure(machine, &commands));
+            if is_chosen(0) {
+                let commands = commands(first, wants, |_| None);
+                best_bare = best_bare.min(measure(&mut bare, &commands));
+            }
+            for (case, (_, head)) in cases.iter().enumerate() {
+                if is_chosen(case + 1) {
+                    let commands = commands(first, wants, head);
+                    best[case] = best[case].min(measure(&mut wrapped[case], &commands));
+                }
             }
         }
         println!("update of 256 bytes, {wants:?}");
-        println!("  the store alone: {best_bare} ns");
-        for (best, (name, _)) in best.iter().zip(cases) {
-            println!("  with sessions, {name}: {best} ns");
+        if is_chosen(0) {
+            println!("  the store alone: {best_bare} ns");
+        }
+        for (case, (name, _)) in cases.iter().enumerate().filter(|(case, _)| is_chosen(case + 1)) {
+            println!("  with sessions, {name}: {} ns", best[case]);
         }
     }
 }
@@ -118,6 +128,7 @@ fn commands(first: u64, wants: Wants, head: impl Fn(u64) -> Option<Head>) -> Vec
 }
 
 /// The nanoseconds of one command.
+#[inline(never)]
 fn measure<M: StateMachine>(machine: &mut M, commands: &[Command]) -> u64 {
     let mut replies = Vec::with_capacity(BATCH);
     let start = processor_nanos();

@@ -59,6 +59,7 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
         self.staged.clear();
         if !self.raft.is_leader() && self.raft.leader().is_none() {
             self.rooms.on_no_leader();
+            self.pressure.on_no_leader();
         }
     }
 

@@ -28,9 +28,10 @@ pub struct Setup {
     pub bootstrap: Membership,
     /// A number drawn for this life of the member, other than that of any life of any member.
     pub origin: u64,
-    /// Proposals of this member's clients that may wait at most.
+    /// Proposals of this member's clients that may wait at most. A leader takes twice as many, its
+    /// own and those of the others together, before the first of them is committed.
     pub proposals_max: u64,
-    /// Their payload bytes at most.
+    /// Their payload bytes at most, and half of what a leader takes in the same way.
     pub proposal_bytes_max: u64,
 }
 
@@ -231,7 +232,7 @@ impl fmt::Display for Note {
 /// Why a proposal was not taken. Nothing of it will be applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
-    /// Too many proposals wait already.
+    /// Too many proposals wait already, here or at the leader.
     #[error("too many requests wait; try again later")]
     Overloaded,
     /// The disk of this member or of the leader is full.

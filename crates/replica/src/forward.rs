@@ -9,10 +9,6 @@ use crate::origins::Intake;
 use crate::proposals::Batch;
 use crate::replica::Replica;
 
-/// Entries that a leader may have uncommitted before it takes no more from others: what they hold
-/// back is bounded by their own limits.
-const UNCOMMITTED_MAX: u64 = 64 * 1024;
-
 /// Batches that may be forwarded and undecided: fewer than a stream between members holds. What
 /// comes meanwhile gathers in larger ones.
 const FORWARDED_MAX: usize = 8;
@@ -51,7 +47,9 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
             .raft
             .propose(now, u64::from(block.count()))
             .expect("the caller saw that this member leads, and is to go on");
-        self.staged.push(block.at(proposed.first.index, proposed.first.term));
+        let block = block.at(proposed.first.index, proposed.first.term);
+        self.pressure.on_taken(proposed.first.term, &block);
+        self.staged.push(block);
         self.drain();
     }
 
@@ -128,8 +126,8 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
             self.answer(from, Body::ProposalsUnwelcome);
             return;
         }
-        if self.raft.last().index.since(self.raft.commit()) >= UNCOMMITTED_MAX {
-            // Not taken and not refused: its sender tries again in a while.
+        if self.is_overloaded(now) {
+            self.refuse_overloaded(from);
             return;
         }
         if let Intake::Gap { through } = intake {
@@ -143,7 +141,7 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
         }
     }
 
-    fn answer(&mut self, to: NodeId, body: Body) {
+    pub(crate) fn answer(&mut self, to: NodeId, body: Body) {
         let message = PeerMessage { from: self.raft.id(), to, term: self.raft.term(), body };
         self.effects.messages.push(message);
     }

@@ -123,6 +123,7 @@ mod message;
 mod meta;
 mod open;
 mod origins;
+mod pressure;
 mod proposals;
 mod replica;
 mod room;

@@ -35,6 +35,9 @@ pub enum Body {
     /// Proposals find no space: the sender's disk is full, or it leads and those of a majority are.
     /// From a leader to its followers, and from a follower to its leader.
     ProposalsUnwelcome,
+    /// The leader of the message's term has as much uncommitted as it may have, and did not take
+    /// the receiver's proposals: they are to be sent again later.
+    ProposalsOverloaded,
     /// The sender needs a snapshot. The message's term is of no meaning.
     SnapshotRequest {
         /// The last entry of the one that it has a part of; zero if it has none.

@@ -18,6 +18,7 @@ use crate::freshness::{Fresh, Freshness};
 use crate::machine::{Command, StateMachine};
 use crate::message::{Body, PeerMessage};
 use crate::origins::Origins;
+use crate::pressure::Pressure;
 use crate::proposals::OwnProposals;
 use crate::room::Rooms;
 use crate::snapshots::Snapshots;
@@ -59,11 +60,13 @@ pub struct Replica<D: Disk, M: StateMachine> {
     pub(crate) answered: Option<(u64, Instant)>,
     /// What the others said about their disks.
     pub(crate) rooms: Rooms,
+    /// What may not be taken because too much is under way.
+    pub(crate) pressure: Pressure,
     /// Somebody asked for more than the disk had space for.
     pub(crate) wants_space: bool,
     pub(crate) patience: Duration,
-    proposals_max: u64,
-    proposal_bytes_max: u64,
+    pub(crate) proposals_max: u64,
+    pub(crate) proposal_bytes_max: u64,
     pub(crate) effects: Effects<D, M::Reply>,
     /// Reused from batch to batch.
     pub(crate) commands: Vec<Command>,
@@ -109,6 +112,7 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
             resend: None,
             answered: None,
             rooms: Rooms::default(),
+            pressure: Pressure::default(),
             wants_space: false,
             patience: parts.patience,
             proposals_max: parts.proposals_max,
@@ -149,6 +153,7 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
             Body::Proposals(proposals) => self.on_proposals(now, from, term, proposals),
             Body::ProposalsRefused { through } => self.on_refused(now, from, term, through),
             Body::ProposalsUnwelcome => self.on_unwelcome(now, from, term),
+            Body::ProposalsOverloaded => self.on_overloaded(now, from, term),
             Body::SnapshotRequest { point, offset } => {
                 self.on_snapshot_request(from, point, offset)
             }
@@ -203,14 +208,17 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
     /// applied at most once, and is answered unless this member stops first.
     ///
     /// # Errors
-    /// If too many wait already, or the disk is full, or those of a majority are. Then none is
-    /// taken.
+    /// If too many wait already, here or at the leader, or the disk is full, or those of a majority
+    /// are. Then none is taken.
     pub fn propose(
         &mut self,
         now: Instant,
         commands: impl IntoIterator<Item = Bytes>,
     ) -> Result<u64, Refused> {
         if self.own.count() >= self.proposals_max || self.own.bytes() >= self.proposal_bytes_max {
+            return Err(Refused::Overloaded);
+        }
+        if self.is_overloaded(now) {
             return Err(Refused::Overloaded);
         }
         if !self.has_room(now) {

@@ -16,14 +16,20 @@ use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::HealthService;
 use tower::Service;
 
+use crate::budget::{AnswerBody, Budget, Charge, RequestBody};
 use crate::cluster::ClusterService;
 use crate::kv::KvService;
 use crate::maintenance::MaintenanceService;
 use crate::member::Member;
-use crate::web;
+use crate::{status, web};
 
 /// What is read beyond the largest request before the call is ended: etcd's own margin.
 const REQUEST_MARGIN: usize = 512 * 1024;
+
+/// Of the largest requests and answers, how many may be in memory at a time: so many bytes, of
+/// however many bodies.
+const LARGEST_REQUESTS: usize = 64;
+const LARGEST_ANSWERS: usize = 4;
 
 /// The services behind a client URL. Cloned for every request, and therefore behind one pointer.
 #[derive(Clone)]
@@ -37,15 +43,23 @@ struct Services {
     maintenance: MaintenanceServer<MaintenanceService>,
     health: HealthServer<HealthService>,
     web: axum::Router,
+    budget: Arc<Budget>,
 }
 
 impl Faces {
-    pub(crate) fn new(member: &Arc<Member>, health: HealthServer<HealthService>) -> Self {
+    pub(crate) fn new(
+        member: &Arc<Member>,
+        health: HealthServer<HealthService>,
+        range_bytes_max: usize,
+    ) -> Self {
         let request_max = member.request_bytes_max.saturating_add(REQUEST_MARGIN);
         let kv = KvServer::new(KvService::new(member.clone()))
             .max_decoding_message_size(request_max)
             .max_encoding_message_size(usize::MAX);
+        let requests = LARGEST_REQUESTS.saturating_mul(request_max);
+        let answers = LARGEST_ANSWERS.saturating_mul(range_bytes_max);
         let services = Services {
+            budget: Budget::new(requests.saturating_add(answers)),
             kv,
             cluster: ClusterServer::new(ClusterService::new(member.clone())),
             maintenance: MaintenanceServer::new(MaintenanceService::new(member.clone())),
@@ -53,6 +67,29 @@ impl Faces {
             web: web::routes(member.clone()),
         };
         Self { services: Arc::new(services) }
+    }
+}
+
+impl Faces {
+    /// Has a service answer, with request and answer counted.
+    fn within_budget(
+        &self,
+        request: Request<Incoming>,
+        answer: impl FnOnce(&Services, Request<RequestBody<Incoming>>) -> Answer,
+    ) -> Answer {
+        let budget = self.services.budget.clone();
+        if budget.is_spent() {
+            return Box::pin(async { Ok(status::too_many_requests().into_http()) });
+        }
+        let charge = Charge::new(&budget);
+        let for_body = charge.clone();
+        let request = request.map(|body| RequestBody { body, charge: for_body });
+        let answer = answer(&self.services, request);
+        Box::pin(async move {
+            let answer = answer.await;
+            drop(charge);
+            answer.map(|response| response.map(|body| Body::new(AnswerBody::new(body, budget))))
+        })
     }
 }
 
@@ -70,12 +107,16 @@ impl Service<Request<Incoming>> for Faces {
     fn call(&mut self, request: Request<Incoming>) -> Answer {
         let service = request.uri().path().strip_prefix('/').and_then(|path| path.split_once('/'));
         match service.map(|(service, _)| service) {
-            Some("etcdserverpb.KV") => {
-                let answer = self.services.kv.clone().call(request);
+            Some("etcdserverpb.KV") => self.within_budget(request, |services, request| {
+                let answer = services.kv.clone().call(request);
                 Box::pin(async move { answer.await.map(too_long) })
-            }
-            Some("etcdserverpb.Cluster") => self.services.cluster.clone().call(request),
-            Some("etcdserverpb.Maintenance") => self.services.maintenance.clone().call(request),
+            }),
+            Some("etcdserverpb.Cluster") => self
+                .within_budget(request, |services, request| services.cluster.clone().call(request)),
+            Some("etcdserverpb.Maintenance") => self.within_budget(request, |services, request| {
+                services.maintenance.clone().call(request)
+            }),
+            // Whoever looks after the member is answered under any load, and says little.
             Some("grpc.health.v1.Health") => self.services.health.clone().call(request),
             _ if is_grpc(&request) => Box::pin(async { Ok(unimplemented()) }),
             _ => {

@@ -13,6 +13,7 @@
 //! - Nothing that a client sends ends anything but its own connection.
 
 pub mod backup;
+mod budget;
 mod cluster;
 mod faces;
 mod identity;

@@ -152,7 +152,7 @@ impl Server {
             node.stopped().await;
             reporter.set_service_status("", ServingStatus::NotServing).await;
         });
-        let faces = Faces::new(&member, health);
+        let faces = Faces::new(&member, health, config.range_bytes_max);
         for listener in config.client_listeners {
             listener.set_nonblocking(true)?;
             tasks.spawn(listen::serve(TcpListener::from_std(listener)?, faces.clone()));

@@ -85,6 +85,7 @@ impl fmt::Display for Words<'_> {
                 write!(f, "t{} ProposalsRefused {{ through {through} }}", message.term)
             }
             Body::ProposalsUnwelcome => write!(f, "t{} ProposalsUnwelcome", message.term),
+            Body::ProposalsOverloaded => write!(f, "t{} ProposalsOverloaded", message.term),
             Body::SnapshotRequest { point, offset } => {
                 write!(f, "SnapshotRequest {{ of {point}, from {offset} }}")
             }

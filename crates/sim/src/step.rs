@@ -168,6 +168,7 @@ impl<W: Workload> World<W> {
                 | Body::SnapshotRequest { .. }
                 | Body::SnapshotChunk(_)
                 | Body::Digest { .. }
+                | Body::ProposalsOverloaded
         );
         if !promises_nothing {
             self.watch.on_spoken(member, message.term);
@@ -197,6 +198,7 @@ impl<W: Workload> World<W> {
             Body::ProposalsUnwelcome => self.marks.hit(Mark::Unwelcome),
             Body::Raft(_)
             | Body::Append(_)
+            | Body::ProposalsOverloaded
             | Body::SnapshotRequest { .. }
             | Body::SnapshotChunk(_)
             | Body::Digest { .. } => {}

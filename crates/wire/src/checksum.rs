@@ -229,6 +229,7 @@ impl Checked for wire::ForwardResponse {
                 sum.numbers([4, *ticket, *index])
             }
             Some(forward_response::Body::Unwelcome(is_so)) => sum.numbers([5, u64::from(*is_so)]),
+            Some(forward_response::Body::Overloaded(is_so)) => sum.numbers([7, u64::from(*is_so)]),
             Some(forward_response::Body::Snapshot(chunk)) => {
                 let wire::SnapshotChunk { point_index, point_term, file_bytes, offset, bytes } =
                     chunk;

@@ -177,6 +177,7 @@ impl Incoming for wire::ForwardResponse {
                     index: Index::new(answer.index),
                 }),
                 forward_response::Body::Unwelcome(_) => Body::ProposalsUnwelcome,
+                forward_response::Body::Overloaded(_) => Body::ProposalsOverloaded,
                 forward_response::Body::Snapshot(chunk) => Body::SnapshotChunk(SnapshotChunk {
                     point: entry_id(chunk.point_term, chunk.point_index),
                     file_bytes: chunk.file_bytes,

@@ -84,6 +84,7 @@ fn encode_body(term: u64, body: Body) -> Outgoing {
             forward_reply(term, forward_response::Body::RefusedAfter(through))
         }
         Body::ProposalsUnwelcome => forward_reply(term, forward_response::Body::Unwelcome(true)),
+        Body::ProposalsOverloaded => forward_reply(term, forward_response::Body::Overloaded(true)),
         Body::SnapshotRequest { point, offset } => forward_request(
             term,
             forward_request::Body::Snapshot(wire::SnapshotRequest {

@@ -1,6 +1,6 @@
 //! As much of HTTP/2 as it takes to send what no library would (RFC 9113, RFC 7541).
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::net::TcpStream;
 
 /// What a client begins with.
@@ -11,10 +11,12 @@ const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
 const GOAWAY: u8 = 7;
+const WINDOW_UPDATE: u8 = 8;
 pub(crate) const CONTINUATION: u8 = 9;
 
 pub(crate) const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
+const ACK: u8 = 1;
 
 /// One frame.
 pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
@@ -31,6 +33,23 @@ pub(crate) fn opening() -> Vec<u8> {
     let mut bytes = PREFACE.to_vec();
     bytes.extend(frame(SETTINGS, 0, 0, &[]));
     bytes
+}
+
+/// Opens a connection, agrees to the server's settings and waits for its window: from then on a
+/// call and the connection may have as much under way as the server says.
+pub(crate) fn open(connection: &mut TcpStream) {
+    connection.write_all(&opening()).unwrap();
+    let mut is_wide = false;
+    while !is_wide {
+        let mut head = [0; 9];
+        connection.read_exact(&mut head).unwrap();
+        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+        connection.read_exact(&mut vec![0; usize::try_from(length).unwrap()]).unwrap();
+        if (head[3], head[4]) == (SETTINGS, 0) {
+            connection.write_all(&frame(SETTINGS, ACK, 0, &[])).unwrap();
+        }
+        is_wide = head[3] == WINDOW_UPDATE;
+    }
 }
 
 /// A header field, written out.

@@ -17,7 +17,7 @@ use crate::machine::{Command, StateMachine, Wants, WriteOut};
 #[derive(Debug)]
 pub struct Sessions<M: StateMachine> {
     machine: M,
-    table: Table<M::Reply>,
+    table: Table,
     /// Reused from call to call.
     replies: Vec<M::Reply>,
 }
@@ -131,7 +131,7 @@ impl<M: StateMachine<Reply: SavedReply>> StateMachine for Sessions<M> {
     }
 
     fn restore(&mut self, from: &mut dyn Read) -> io::Result<()> {
-        let table = format::read(from, self.table.limits)?;
+        let table = format::read::<M::Reply>(from, self.table.limits)?;
         self.machine.restore(from)?;
         self.table = table;
         Ok(())

@@ -43,6 +43,12 @@ pub(super) fn both(table: u64, machine: u64) -> u64 {
     fold(table ^ SEEDS[2], machine ^ SEEDS[3])
 }
 
+/// A number in whose bits all bits of `number` have a say.
+pub(super) fn spread(number: u128) -> u64 {
+    let [low, high] = halves(number);
+    fold(low ^ SEEDS[1], high ^ SEEDS[2])
+}
+
 /// What tells two requests of one sequence apart.
 pub(super) fn fingerprint(body: &[u8]) -> u64 {
     let (blocks, rest) = body.as_chunks::<16>();

@@ -3,7 +3,6 @@
 //! Members with equal tables write equal bytes. What no table wrote is refused, and never takes
 //! more memory than it has bytes: counts are believed only as far as bytes follow.
 
-use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, Read, Write};
 use std::sync::Arc;
 
@@ -11,7 +10,7 @@ use quorate_raft::Index;
 
 use super::digest::number;
 use super::envelope::ClientId;
-use super::saved::SavedReply;
+use super::saved::{Saved, SavedReply};
 use super::table::{Kept, Limits, Session, Table};
 
 /// What it begins with, whatever its version.
@@ -29,20 +28,20 @@ const END: [u8; 8] = *b"\nsesend\n";
 
 /// A table as it was, to be written by another thread.
 #[derive(Debug)]
-pub(super) struct Frozen<R> {
+pub(super) struct Frozen {
     limits: Limits,
-    sessions: Vec<(ClientId, Arc<Session<R>>)>,
+    sessions: Vec<(ClientId, Arc<Session>)>,
     evicted_through: Index,
     hash: u64,
 }
 
-impl<R: SavedReply> Frozen<R> {
+impl Frozen {
     /// Shares the sessions: a later command copies the one that it changes.
-    pub(super) fn of(table: &Table<R>) -> Self {
+    pub(super) fn of(table: &Table) -> Self {
         let sessions = table.sessions.iter();
         Self {
             limits: table.limits,
-            sessions: sessions.map(|(client, session)| (*client, Arc::clone(session))).collect(),
+            sessions: sessions.map(|(client, session)| (client, Arc::clone(session))).collect(),
             evicted_through: table.evicted_through,
             hash: table.hash,
         }
@@ -69,22 +68,21 @@ impl<R: SavedReply> Frozen<R> {
     }
 }
 
-fn save<R: SavedReply>(bytes: &mut Vec<u8>, client: ClientId, session: &Session<R>) {
+fn save(bytes: &mut Vec<u8>, client: ClientId, session: &Session) {
     bytes.extend_from_slice(&client.value().to_le_bytes());
     let Session { last_used, acknowledged, floor, bytes: _, kept } = session;
     for number in [last_used.value(), *acknowledged, floor.value(), number(kept.len())] {
         bytes.extend_from_slice(&number.to_le_bytes());
     }
-    for Kept { sequence, fingerprint, bytes: _, reply } in kept {
+    for Kept { sequence, fingerprint, reply } in kept {
         bytes.extend_from_slice(&sequence.to_le_bytes());
         bytes.extend_from_slice(&fingerprint.to_le_bytes());
         match reply {
             Some(reply) => {
                 bytes.push(REPLY);
-                bytes.extend_from_slice(&number(reply.saved_len()).to_le_bytes());
-                let begin = bytes.len();
-                reply.save(bytes);
-                assert_eq!(bytes.len() - begin, reply.saved_len(), "a reply's length is known");
+                let reply = reply.bytes();
+                bytes.extend_from_slice(&number(reply.len()).to_le_bytes());
+                bytes.extend_from_slice(reply);
             }
             None => bytes.push(REPLY_TOO_LARGE),
         }
@@ -98,7 +96,7 @@ fn bounds(limits: &Limits) -> [u64; 5] {
 }
 
 /// Reads a table, and nothing that stands behind it.
-pub(super) fn read<R: SavedReply>(from: &mut dyn Read, limits: Limits) -> io::Result<Table<R>> {
+pub(super) fn read<R: SavedReply>(from: &mut dyn Read, limits: Limits) -> io::Result<Table> {
     if array(from)? != MAGIC {
         return Err(damage("these bytes are no sessions"));
     }
@@ -118,28 +116,28 @@ pub(super) fn read<R: SavedReply>(from: &mut dyn Read, limits: Limits) -> io::Re
     table.hash = take(from)?;
     let count = take(from)?;
     ensure(count <= limits.sessions_max, "more sessions than there can be")?;
-    let mut sessions = BTreeMap::new();
+    let mut sessions: Vec<(ClientId, Session)> = Vec::new();
     for _ in 0..count {
-        let (client, session) = load(from, &table)?;
-        let is_next = sessions.last_key_value().is_none_or(|(last, _)| *last < client);
+        let (client, session) = load::<R>(from, &table)?;
+        let is_next = sessions.last().is_none_or(|(last, _)| *last < client);
         ensure(is_next, "the sessions are not in order")?;
-        let shared = table.by_use.insert(session.last_used, client);
-        ensure(shared.is_none(), "two sessions were used by one command")?;
         table.bytes += session.bytes;
-        sessions.insert(client, Arc::new(session));
+        sessions.push((client, session));
     }
+    sessions.sort_unstable_by_key(|(_, session)| session.last_used);
+    let is_apart = sessions.is_sorted_by(|(_, one), (_, next)| one.last_used < next.last_used);
+    ensure(is_apart, "two sessions were used by one command")?;
     let fits = table.bytes <= limits.bytes_max || count <= 1;
     ensure(fits, "more bytes of replies than there can be")?;
     ensure(array(from)? == END, "the sessions do not end where they should")?;
-    table.sessions = sessions;
+    for (client, session) in sessions {
+        table.sessions.insert(client, session);
+    }
     Ok(table)
 }
 
 /// Reads one session.
-fn load<R: SavedReply>(
-    from: &mut dyn Read,
-    table: &Table<R>,
-) -> io::Result<(ClientId, Session<R>)> {
+fn load<R: SavedReply>(from: &mut dyn Read, table: &Table) -> io::Result<(ClientId, Session)> {
     let limits = &table.limits;
     let client = ClientId::new(u128::from_le_bytes(array(from)?));
     let (last_used, acknowledged) = (Index::new(take(from)?), take(from)?);
@@ -148,36 +146,37 @@ fn load<R: SavedReply>(
     ensure(is_remembered, "a session that was forgotten")?;
     let count = take(from)?;
     ensure(count <= limits.client_replies_max, "more replies than a client can have")?;
-    let (mut kept, mut bytes) = (VecDeque::new(), 0);
+    let mut session = Session::new(last_used, acknowledged, floor);
     let mut above = acknowledged;
     for _ in 0..count {
-        ensure(bytes < limits.client_bytes_max, "more bytes of replies than a client can have")?;
+        let fits = session.bytes < limits.client_bytes_max;
+        ensure(fits, "more bytes of replies than a client can have")?;
         let (sequence, fingerprint) = (take(from)?, take(from)?);
         ensure(above < sequence, "the replies of a session are not in order")?;
         above = sequence;
-        let (length, reply) = match array(from)? {
+        let reply = match array(from)? {
             [REPLY] => {
                 let length = take(from)?;
                 ensure(length <= limits.reply_bytes_max, "a reply is too large")?;
-                (length, Some(load_reply(from, length)?))
+                Some(load_reply::<R>(from, length)?)
             }
-            [REPLY_TOO_LARGE] => (0, None),
+            [REPLY_TOO_LARGE] => None,
             [_] => return Err(damage("a reply is of no kind that there is")),
         };
-        let counts = length + Limits::REPLY_OVERHEAD;
-        bytes += counts;
-        kept.push_back(Kept { sequence, fingerprint, bytes: counts, reply });
+        let kept = Kept { sequence, fingerprint, reply };
+        session.bytes += kept.counts();
+        session.kept.push_back(kept);
     }
-    Ok((client, Session { last_used, acknowledged, floor, bytes, kept }))
+    Ok((client, session))
 }
 
-fn load_reply<R: SavedReply>(from: &mut dyn Read, length: u64) -> io::Result<R> {
+fn load_reply<R: SavedReply>(from: &mut dyn Read, length: u64) -> io::Result<Saved> {
     let mut bytes = Vec::new();
     Read::take(&mut *from, length).read_to_end(&mut bytes)?;
     ensure(number(bytes.len()) == length, "the bytes end within a reply")?;
     let reply = R::load(&bytes).ok_or_else(|| damage("a reply does not decode"))?;
     ensure(number(reply.saved_len()) == length, "a reply is written in another way")?;
-    Ok(reply)
+    Ok(Saved::new(&bytes))
 }
 
 fn array<const N: usize>(from: &mut dyn Read) -> io::Result<[u8; N]> {

@@ -60,6 +60,7 @@ mod digest;
 mod envelope;
 mod error;
 mod format;
+mod roster;
 mod saved;
 mod table;
 

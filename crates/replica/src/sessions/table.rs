@@ -1,14 +1,14 @@
 //! What is remembered of the clients, and when it is forgotten.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
+use std::collections::VecDeque;
 
 use quorate_raft::Index;
 
 use super::digest::{self, Step, number};
-use super::envelope::{ClientId, Head};
+use super::envelope::Head;
 use super::error::SessionError;
-use super::saved::SavedReply;
+use super::roster::{Place, Roster};
+use super::saved::{Saved, SavedReply};
 
 /// The bounds of the table. They decide what is forgotten, so they are part of the state machine:
 /// all members have the same, and keep them for as long as their log lives. A snapshot names them,
@@ -43,7 +43,7 @@ impl Limits {
 
 /// What is remembered of one client.
 #[derive(Clone, Debug)]
-pub(super) struct Session<R> {
+pub(super) struct Session {
     /// The index of its last command.
     pub(super) last_used: Index,
     /// The client needs no reply to this and any lower sequence.
@@ -53,54 +53,60 @@ pub(super) struct Session<R> {
     /// What its replies count.
     pub(super) bytes: u64,
     /// Its replies above `acknowledged`, in order of their sequences.
-    pub(super) kept: VecDeque<Kept<R>>,
+    pub(super) kept: VecDeque<Kept>,
 }
 
 /// What is remembered of one request.
 #[derive(Clone, Debug)]
-pub(super) struct Kept<R> {
+pub(super) struct Kept {
     pub(super) sequence: u64,
     /// Of the request's body.
     pub(super) fingerprint: u64,
-    /// What it counts.
-    pub(super) bytes: u64,
     /// The reply; none if it was too large.
-    pub(super) reply: Option<R>,
+    pub(super) reply: Option<Saved>,
 }
 
 /// All sessions.
 ///
-/// **Invariants:** `by_use` has each session once, by its last index; `bytes` is the sum of what
-/// the sessions count; each session's `kept` ascends strictly and lies above its `acknowledged`.
+/// **Invariants:** `bytes` is the sum of what the sessions count; each session's `kept` ascends
+/// strictly and lies above its `acknowledged`.
 #[derive(Debug)]
-pub(super) struct Table<R> {
+pub(super) struct Table {
     pub(super) limits: Limits,
-    /// Shared with snapshots that are being written.
-    pub(super) sessions: BTreeMap<ClientId, Arc<Session<R>>>,
-    pub(super) by_use: BTreeMap<Index, ClientId>,
+    /// The chain of their use is that of their last indexes.
+    pub(super) sessions: Roster,
     pub(super) bytes: u64,
     /// The highest index at which a session that is forgotten was used.
     pub(super) evicted_through: Index,
     /// Of all that happened.
     pub(super) hash: u64,
+    /// Reused from reply to reply.
+    saving: Vec<u8>,
 }
 
-impl<R: SavedReply> Table<R> {
+/// What to do with a command.
+enum Verdict {
+    /// It is to be applied, and is of the session there.
+    New(Place),
+    /// It was, with this reply.
+    Repeated(Saved),
+}
+
+impl Table {
     pub(super) fn new(limits: Limits) -> Self {
         assert!(limits.sessions_max > 0, "a table without room is none");
         Self {
             limits,
-            sessions: BTreeMap::new(),
-            by_use: BTreeMap::new(),
+            sessions: Roster::default(),
             bytes: 0,
             evicted_through: Index::ZERO,
             hash: digest::EMPTY,
+            saving: Vec::new(),
         }
     }
 
-    /// Answers the command at `at`, with `apply` if it was not applied yet. The reply is cloned
-    /// only if it `is_wanted`, as it is kept in any case.
-    pub(super) fn command(
+    /// Answers the command at `at`, with `apply` if it was not applied yet.
+    pub(super) fn command<R: SavedReply>(
         &mut self,
         at: Index,
         head: &Head,
@@ -109,20 +115,19 @@ impl<R: SavedReply> Table<R> {
         apply: impl FnOnce() -> R,
     ) -> Option<Result<R, SessionError>> {
         let fingerprint = digest::fingerprint(body);
-        let earlier = match self.sessions.contains_key(&head.client) {
-            true => self.examine(at, head, fingerprint),
-            false => self.begin(at, head).map(|()| None),
+        let verdict = match self.sessions.find(head.client) {
+            Some(place) => self.examine(at, head, fingerprint, place),
+            None => self.begin(at, head).map(Verdict::New),
         };
-        match earlier {
-            Ok(None) => {
+        match verdict {
+            Ok(Verdict::New(place)) => {
                 let reply = apply();
-                let answer = is_wanted.then(|| Ok(reply.clone()));
-                self.keep(at, head, fingerprint, reply);
-                answer
+                self.keep(at, head, fingerprint, place, &reply);
+                is_wanted.then_some(Ok(reply))
             }
-            Ok(Some(reply)) => {
+            Ok(Verdict::Repeated(saved)) => {
                 self.hash = digest::step(self.hash, at, head, Step::Repeated);
-                is_wanted.then(|| Ok(reply))
+                is_wanted.then(|| Ok(R::load(saved.bytes()).expect("a saved reply can be loaded")))
             }
             Err(error) => {
                 self.hash = digest::step(self.hash, at, head, Step::Refused);
@@ -131,19 +136,16 @@ impl<R: SavedReply> Table<R> {
         }
     }
 
-    /// A command of a session that there is: the reply that was kept, or none if it is to be
-    /// applied.
+    /// A command of a session that there is.
     fn examine(
         &mut self,
         at: Index,
         head: &Head,
         fingerprint: u64,
-    ) -> Result<Option<R>, SessionError> {
-        let limits = self.limits;
-        let session = self.sessions.get_mut(&head.client).expect("there is one");
-        let session = Arc::make_mut(session);
-        self.by_use.remove(&session.last_used);
-        self.by_use.insert(at, head.client);
+        place: Place,
+    ) -> Result<Verdict, SessionError> {
+        self.sessions.touch(place);
+        let session = self.sessions.session(place);
         session.last_used = at;
         self.bytes -= session.acknowledge(head.acknowledged);
         let Head { sequence, .. } = *head;
@@ -151,24 +153,24 @@ impl<R: SavedReply> Table<R> {
             let acknowledged = session.acknowledged;
             return Err(SessionError::WentBack { sequence, acknowledged });
         }
-        if let Ok(place) = session.place_of(sequence) {
-            let kept = &session.kept[place];
+        if let Ok(at) = session.place_of(sequence) {
+            let kept = &session.kept[at];
             if kept.fingerprint != fingerprint {
                 return Err(SessionError::Reused { sequence });
             }
             let reply = kept.reply.clone().ok_or(SessionError::ReplyTooLarge { sequence })?;
-            return Ok(Some(reply));
+            return Ok(Verdict::Repeated(reply));
         }
         if head.since.is_some_and(|since| since < session.floor) {
             return Err(SessionError::Expired { at });
         }
-        let is_full = limits.client_replies_max <= number(session.kept.len())
-            || limits.client_bytes_max <= session.bytes;
-        if is_full { Err(SessionError::Full) } else { Ok(None) }
+        let is_full = self.limits.client_replies_max <= number(session.kept.len())
+            || self.limits.client_bytes_max <= session.bytes;
+        if is_full { Err(SessionError::Full) } else { Ok(Verdict::New(place)) }
     }
 
     /// A command of a client that is not known.
-    fn begin(&mut self, at: Index, head: &Head) -> Result<(), SessionError> {
+    fn begin(&mut self, at: Index, head: &Head) -> Result<Place, SessionError> {
         if head.since.is_some_and(|since| since < self.evicted_through) {
             return Err(SessionError::Expired { at });
         }
@@ -177,29 +179,31 @@ impl<R: SavedReply> Table<R> {
         while self.limits.sessions_max <= number(self.sessions.len()) {
             self.evict();
         }
-        let session = Session {
-            last_used: at,
-            acknowledged: head.acknowledged,
-            floor,
-            bytes: 0,
-            kept: VecDeque::new(),
-        };
-        self.sessions.insert(head.client, Arc::new(session));
-        self.by_use.insert(at, head.client);
-        Ok(())
+        Ok(self.sessions.insert(head.client, Session::new(at, head.acknowledged, floor)))
     }
 
     /// Remembers what a command of a session came to.
-    fn keep(&mut self, at: Index, head: &Head, fingerprint: u64, reply: R) {
-        let length = number(reply.saved_len());
-        let reply = (length <= self.limits.reply_bytes_max).then_some(reply);
-        let length = if reply.is_some() { length } else { 0 };
-        let bytes = length + Limits::REPLY_OVERHEAD;
-        let session = self.sessions.get_mut(&head.client).expect("it was looked up or begun");
-        let session = Arc::make_mut(session);
-        let place = session.place_of(head.sequence).expect_err("it was not applied before");
-        let kept = Kept { sequence: head.sequence, fingerprint, bytes, reply };
-        session.kept.insert(place, kept);
+    fn keep(
+        &mut self,
+        at: Index,
+        head: &Head,
+        fingerprint: u64,
+        place: Place,
+        reply: &impl SavedReply,
+    ) {
+        let length = reply.saved_len();
+        let saved = (number(length) <= self.limits.reply_bytes_max).then(|| {
+            self.saving.clear();
+            reply.save(&mut self.saving);
+            assert_eq!(self.saving.len(), length, "a reply's length is known");
+            Saved::new(&self.saving)
+        });
+        self.saving.shrink_to(SAVING_BYTES_KEPT);
+        let kept = Kept { sequence: head.sequence, fingerprint, reply: saved };
+        let bytes = kept.counts();
+        let session = self.sessions.session(place);
+        let at_place = session.place_of(head.sequence).expect_err("it was not applied before");
+        session.kept.insert(at_place, kept);
         session.bytes += bytes;
         self.bytes += bytes;
         self.hash = digest::step(self.hash, at, head, Step::Applied { bytes });
@@ -211,15 +215,30 @@ impl<R: SavedReply> Table<R> {
 
     /// Forgets the session that was unused for longest.
     fn evict(&mut self) {
-        let (last_used, client) = self.by_use.pop_first().expect("there are sessions");
-        let session = self.sessions.remove(&client).expect("each stands in both");
+        let session = self.sessions.pop_oldest().expect("there are sessions");
         self.bytes -= session.bytes;
-        self.evicted_through = self.evicted_through.max(last_used);
-        self.hash = digest::evicted(self.hash, last_used);
+        self.evicted_through = self.evicted_through.max(session.last_used);
+        self.hash = digest::evicted(self.hash, session.last_used);
     }
 }
 
-impl<R> Session<R> {
+/// What stays allocated to save replies in.
+const SAVING_BYTES_KEPT: usize = 64 * 1024;
+
+impl Kept {
+    /// What it counts.
+    pub(super) fn counts(&self) -> u64 {
+        let length = self.reply.as_ref().map_or(0, |reply| number(reply.bytes().len()));
+        length + Limits::REPLY_OVERHEAD
+    }
+}
+
+impl Session {
+    /// One that has no reply yet.
+    pub(super) fn new(last_used: Index, acknowledged: u64, floor: Index) -> Self {
+        Self { last_used, acknowledged, floor, bytes: 0, kept: VecDeque::new() }
+    }
+
     /// Where a sequence stands, or would.
     fn place_of(&self, sequence: u64) -> Result<usize, usize> {
         // Nearly always behind all others.
@@ -236,7 +255,7 @@ impl<R> Session<R> {
         self.acknowledged = self.acknowledged.max(through);
         let before = self.bytes;
         while let Some(kept) = self.kept.pop_front_if(|kept| kept.sequence <= self.acknowledged) {
-            self.bytes -= kept.bytes;
+            self.bytes -= kept.counts();
         }
         before - self.bytes
     }

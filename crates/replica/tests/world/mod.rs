@@ -19,6 +19,9 @@ const STEP: Duration = Duration::from_millis(2);
 /// Forwarded batches that a stream between members would still hold.
 const FORWARDS_MAX: usize = 8;
 
+/// Proposals that may wait at a member, and their bytes, if a test says nothing else.
+const PROPOSALS_MAX: (u64, u64) = (100, 100_000);
+
 /// What became of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Written {
@@ -128,6 +131,10 @@ pub(crate) struct World {
     kindness: Kindness,
     /// Who is cut off, and until when.
     cut: Option<(NodeId, Instant)>,
+    /// Whose disks do not come back with what they were given.
+    stalled: BTreeSet<usize>,
+    /// How many proposals may wait, and their bytes.
+    proposals_max: (u64, u64),
     random: u64,
     next_value: u64,
     lives: u64,
@@ -168,6 +175,8 @@ impl World {
             now: Instant::default(),
             kindness,
             cut: None,
+            stalled: BTreeSet::new(),
+            proposals_max: PROPOSALS_MAX,
             random: seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ 0xD1B5_4A32_D192_ED03,
             next_value: 0,
             lives: 0,
@@ -242,8 +251,8 @@ impl World {
             checks: self.checks,
             bootstrap: Membership { incoming: voters, ..Membership::default() },
             origin: 1000 + self.lives,
-            proposals_max: 100,
-            proposal_bytes_max: 100_000,
+            proposals_max: self.proposals_max.0,
+            proposal_bytes_max: self.proposals_max.1,
         };
         let member = &mut self.members[at];
         let ledger = Ledger::new(member.wrong_at.clone());
@@ -351,6 +360,49 @@ impl World {
         Written::Unknown
     }
 
+    /// Clients of the member send commands at the same time, and wait for nothing.
+    pub(crate) fn send(&mut self, at: usize, count: u64) -> Result<(), Refused> {
+        let (now, values) = (self.now, self.next_value..self.next_value + count);
+        let member = &mut self.members[at];
+        let replica = member.replica.as_mut().expect("it is up");
+        let commands = values.clone().map(|value| Bytes::copy_from_slice(&value.to_le_bytes()));
+        let proposed = replica.propose(now, commands);
+        if let Ok(first) = proposed {
+            self.next_value = values.end;
+            member.waiting.extend((first..).zip(values));
+        }
+        self.settle(at);
+        proposed.map(drop)
+    }
+
+    /// How many proposals wait at a member, and the entries in its log that it does not know to be
+    /// committed, with their bytes.
+    pub(crate) fn load(&self, at: usize) -> (u64, u64, u64) {
+        let replica = self.members[at].replica.as_ref().expect("it is up");
+        let commit = replica.status().commit;
+        let (entries, bytes) = replica.log().fit(commit.next(), u64::MAX, u64::MAX);
+        (replica.proposals_left(), entries, bytes)
+    }
+
+    /// All members start again with other bounds.
+    pub(crate) fn bound_proposals(&mut self, count: u64, bytes: u64) {
+        self.proposals_max = (count, bytes);
+        for at in 0..self.members.len() {
+            self.crash(at);
+            self.start(at);
+        }
+    }
+
+    /// The disk of a member does not come back with what it was given, until [`Self::heal`].
+    pub(crate) fn stall(&mut self, at: usize) {
+        self.stalled.insert(at);
+    }
+
+    /// A member is cut off from the others, until [`Self::heal`].
+    pub(crate) fn cut_off(&mut self, at: usize) {
+        self.cut = Some((Self::id(at), Instant::NEVER));
+    }
+
     /// Time passes until a member leads that all others follow; where it is.
     pub(crate) fn leader(&mut self) -> usize {
         for _ in 0..1000 {
@@ -407,11 +459,11 @@ impl World {
     }
 
     /// Time passes: jobs end, messages arrive, timers fire.
-    fn pass_time(&mut self) {
+    pub(crate) fn pass_time(&mut self) {
         self.now = self.now.after(STEP);
         let now = self.now;
         for at in 0..self.members.len() {
-            let slow = self.draw(3) == 0;
+            let slow = self.draw(3) == 0 || self.stalled.contains(&at);
             let member = &mut self.members[at];
             let Some(replica) = &mut member.replica else { continue };
             if let Some(job) = member.job.take_if(|_| !slow) {
@@ -542,6 +594,7 @@ impl World {
     pub(crate) fn heal(&mut self) {
         self.kindness = Kindness::KIND;
         self.cut = None;
+        self.stalled.clear();
         for at in 0..self.members.len() {
             if self.members[at].replica.is_none() {
                 self.start(at);

@@ -90,7 +90,7 @@ impl Random {
 }
 
 /// How many kinds there are.
-pub(crate) const KINDS: usize = 20;
+pub(crate) const KINDS: usize = 21;
 
 /// The kind of a message, counted from 0: one that is new has no number until it has a sample too.
 pub(crate) fn kind(message: &PeerMessage) -> Option<usize> {
@@ -118,6 +118,7 @@ pub(crate) fn kind(message: &PeerMessage) -> Option<usize> {
         Body::SnapshotRequest { .. } => Some(17),
         Body::SnapshotChunk(_) => Some(18),
         Body::Digest { .. } => Some(19),
+        Body::ProposalsOverloaded => Some(20),
     }
 }
 
@@ -141,6 +142,7 @@ pub(crate) fn sample(kind: usize, random: &mut Random, body_bytes_max: usize) ->
         }
         2 => Body::ProposalsRefused { through: random.number() },
         3 => Body::ProposalsUnwelcome,
+        20 => Body::ProposalsOverloaded,
         4 => Body::Raft(Message::AppendAccepted { matched: random.index() }),
         5 => Body::Raft(Message::AppendRejected { refused: random.index(), hint: random.entry() }),
         6 => Body::Raft(Message::Heartbeat {

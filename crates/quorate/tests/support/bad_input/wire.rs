@@ -147,6 +147,54 @@ fn ends_the_call(path: &str, message: &[u8]) {
     });
 }
 
+/// Requests that are never sent to their end do not fill the memory: beyond a bound for all of them
+/// together the next is refused while it comes, and when their clients are gone there is room.
+#[test]
+fn requests_that_are_sent_by_half() {
+    let mut cluster = Cluster::new(1);
+    let flags = ["--max-request-bytes=1000", "--max-range-bytes=1048576"];
+    cluster.members[0].flags = flags.map(str::to_owned).to_vec();
+    cluster.start_all();
+    let port = cluster.members[0].client_port;
+    for round in 0..2 {
+        // What a connection and a call may have under way is below what the server's windows are.
+        let mut connections: Vec<_> = (0..12).map(|_| connect(port)).collect();
+        for connection in &mut connections {
+            http2::open(connection);
+            for stream in [1, 3, 5, 7, 9, 11, 13] {
+                connection.write_all(&half_a_put(stream)).unwrap();
+            }
+        }
+        // The first of these may find room that one of the others, still to be read, will lack.
+        let mut last = connect(port);
+        last.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
+        http2::open(&mut last);
+        let mut is_refused = |stream: u32| {
+            last.write_all(&half_a_put(stream)).unwrap();
+            http2::wait_for_end_of_stream(&mut last, stream)
+        };
+        assert!(
+            [1, 3, 5, 7, 9].into_iter().any(&mut is_refused),
+            "round {round}: all are let wait"
+        );
+        // What is small finds the room that the refused one left.
+        serves(&cluster);
+    }
+    assert!(cluster.members[0].stop().success());
+}
+
+/// The beginning of a call, and nearly all of its message, of half a megabyte.
+fn half_a_put(stream: u32) -> Vec<u8> {
+    let mut bytes = http2::whole_head(stream, "/etcdserverpb.KV/Put");
+    let mut message = vec![0];
+    message.extend(500_000_u32.to_be_bytes());
+    message.resize(499_000, b'x');
+    for part in message.chunks(16_000) {
+        bytes.extend(http2::frame(http2::DATA, 0, stream, part));
+    }
+    bytes
+}
+
 /// Clients that send nothing, or so little that it never becomes a request, do not stay for ever:
 /// there is room for a bounded number of connections.
 #[test]
