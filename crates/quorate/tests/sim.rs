@@ -210,9 +210,9 @@ fn schedules_that_cannot_be_run_are_refused_with_status_2() {
         assert_eq!(sound.matches(from).count(), 1, "{from} in:\n{sound}");
         sound.replace(from, to).into_bytes()
     };
-    play(&edited("version = 2\n", "version = 99\n"), &["is of version 99", "draw it anew"]);
+    play(&edited("version = 3\n", "version = 99\n"), &["is of version 99", "draw it anew"]);
     play(b"version = 99\nwhatever = 1\n", &["is of version 99"]);
-    play(&edited("version = 2\n", ""), &["the schedule is damaged", "missing field `version`"]);
+    play(&edited("version = 3\n", ""), &["the schedule is damaged", "missing field `version`"]);
     play(b"", &["the schedule is damaged"]);
     play(&sound.as_bytes()[..sound.len() / 3], &["the schedule is damaged"]);
     play(&edited("[rates]", "[rats]"), &["the schedule is damaged", "unknown field `rats`"]);
