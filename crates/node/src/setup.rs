@@ -39,7 +39,7 @@ pub(crate) fn setup(config: &NodeConfig) -> Setup {
         },
         log: Options::default(),
         snapshots: config.snapshots,
-        bootstrap: Membership { incoming: everyone.collect(), ..Membership::default() },
+        bootstrap: Membership::of_voters(everyone).into(),
         origin: random(),
         proposals_max: PROPOSALS_MAX,
         proposal_bytes_max: PROPOSAL_BYTES_MAX,

@@ -8,7 +8,7 @@ use quorate_raft::{
 
 use crate::effects::{Effects, Fatal};
 use crate::machine::StateMachine;
-use crate::membership;
+use crate::membership::Members;
 use crate::message::{Append, Body, PeerMessage};
 use crate::replica::Replica;
 
@@ -56,6 +56,7 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
             self.effects.events.extend(events);
         }
         self.staged.clear();
+        self.staged_members.clear();
         if !self.raft.is_leader() && self.raft.leader().is_none() {
             self.rooms.on_no_leader();
         }
@@ -63,7 +64,10 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
 
     fn write(&mut self, write: Write) {
         let blocks = match write.entries {
-            Some(entries) => self.payloads(&entries),
+            Some(entries) => {
+                self.roster.truncate(entries.first);
+                self.payloads(&entries)
+            }
             None => Vec::new(),
         };
         let sequence = match write.reset {
@@ -95,11 +99,18 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
             }
             Source::Membership(membership) => {
                 let run = entries.runs.first().expect("a membership is one entry");
+                let members = self.roster.next(membership);
                 let mut builder = BlockBuilder::new();
-                builder.push(EntryKind::Membership, 0, 0, &membership::encode(membership));
+                builder.push(EntryKind::Membership, 0, 0, &members.encode());
+                self.roster.append(entries.first, members);
                 vec![builder.finish(entries.first, run.term)]
             }
             Source::Proposal | Source::Received => {
+                for (index, members) in self.staged_members.drain(..) {
+                    if entries.first <= index {
+                        self.roster.append(index, members);
+                    }
+                }
                 let mut blocks = std::mem::take(&mut self.staged);
                 // A follower may hold the first of them already.
                 blocks.retain(|block| entries.first <= block.last().index);
@@ -121,13 +132,17 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
         }
     }
 
-    /// Splits an append into what the core looks at and its payloads; `None` if it makes no sense.
-    pub(crate) fn examine_append(&self, append: Append) -> Option<(CoreAppend, Vec<Block>)> {
+    /// Splits an append into what the core looks at, its payloads and what its memberships say;
+    /// `None` if it makes no sense.
+    pub(crate) fn examine_append(
+        &self,
+        append: Append,
+    ) -> Option<(CoreAppend, Vec<Block>, Vec<(Index, Members)>)> {
         if append.previous.index.value() > INDEX_MAX {
             return None;
         }
         let mut runs: Vec<Run> = Vec::new();
-        let mut memberships = Vec::new();
+        let mut staged = Vec::new();
         let mut next = append.previous.index.next();
         for block in &append.blocks {
             if block.first() != next {
@@ -140,11 +155,13 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
                 Some(_) | None => runs.push(Run { term: block.term(), count }),
             }
             for entry in block.entries().filter(|entry| entry.kind == EntryKind::Membership) {
-                memberships.push((entry.id.index, membership::decode(&entry.body)?));
+                staged.push((entry.id.index, Members::decode(&entry.body)?));
             }
         }
         let Append { previous, blocks, commit } = append;
-        Some((CoreAppend { previous, runs, memberships, commit }, blocks))
+        let memberships = staged.iter().map(|(at, members)| (*at, members.membership.clone()));
+        let memberships = memberships.collect();
+        Some((CoreAppend { previous, runs, memberships, commit }, blocks, staged))
     }
 
     pub(crate) fn pull_append(

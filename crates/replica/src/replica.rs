@@ -6,8 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use quorate_log::{Block, Disk, Log, Sequence, Synced};
 use quorate_raft::{
-    EntryId, Envelope, Index, Input, Instant, Membership, Message, NodeId, Raft, ReadReady,
-    ReadTicket, Receipt, Status, TransferError, WantedSnapshot,
+    EntryId, Envelope, Index, Input, Instant, Message, NodeId, Raft, ReadReady, ReadTicket,
+    Receipt, Status, TransferError, WantedSnapshot,
 };
 
 use crate::decided::Decided;
@@ -15,10 +15,12 @@ use crate::effects::{Effects, Fatal, Refused};
 use crate::forward::Resend;
 use crate::freshness::{Fresh, Freshness};
 use crate::machine::{Command, StateMachine};
+use crate::membership::Members;
 use crate::message::{Body, PeerMessage};
 use crate::origins::Origins;
 use crate::proposals::OwnProposals;
 use crate::room::Rooms;
+use crate::roster::Roster;
 use crate::snapshots::Snapshots;
 
 /// A member of a cluster, but for its threads, sockets and clocks. See the crate.
@@ -41,7 +43,11 @@ pub struct Replica<D: Disk, M: StateMachine> {
     /// The last entry applied.
     pub(crate) applied: EntryId,
     /// The membership that counts there, with the index of its entry.
-    pub(crate) membership: (Index, Membership),
+    pub(crate) membership: (Index, Members),
+    /// The members after each membership entry of the log.
+    pub(crate) roster: Roster,
+    /// Those of the entries that the core is about to have written.
+    pub(crate) staged_members: Vec<(Index, Members)>,
     /// How far each member's proposals are applied.
     pub(crate) decided: Decided,
     /// Confirmed reads whose index is not applied yet, by index.
@@ -75,7 +81,8 @@ pub(crate) struct Parts<D: Disk, M> {
     pub(crate) machine: M,
     pub(crate) snapshots: Snapshots<D>,
     pub(crate) applied: EntryId,
-    pub(crate) membership: (Index, Membership),
+    pub(crate) membership: (Index, Members),
+    pub(crate) roster: Roster,
     pub(crate) decided: Decided,
     pub(crate) origin: u64,
     pub(crate) patience: Duration,
@@ -96,6 +103,8 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
             wanted: None,
             applied: parts.applied,
             membership: parts.membership,
+            roster: parts.roster,
+            staged_members: Vec::new(),
             decided: parts.decided,
             reads: VecDeque::new(),
             fresh: Fresh::default(),
@@ -136,8 +145,9 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
         match body {
             Body::Raft(message) => self.step(now, Envelope { from, to, term, message }),
             Body::Append(append) => {
-                let Some((append, blocks)) = self.examine_append(append) else { return };
+                let Some((append, blocks, members)) = self.examine_append(append) else { return };
                 self.staged = blocks;
+                self.staged_members = members;
                 self.step(now, Envelope { from, to, term, message: Message::Append(append) });
             }
             Body::Proposals(proposals) => self.on_proposals(now, from, term, proposals),
@@ -289,7 +299,7 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
         self.own.count()
     }
 
-    /// The other members.
+    /// The other members, and at a leader those it removed a moment ago, which are to learn of it.
     pub fn peers(&self) -> impl Iterator<Item = NodeId> {
         self.raft.peers()
     }

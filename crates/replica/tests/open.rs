@@ -50,7 +50,7 @@ fn setup() -> Setup {
         },
         log: options(),
         snapshots: SnapshotPolicy::default(),
-        bootstrap: Membership::of_voters([id]),
+        bootstrap: Membership::of_voters([id]).into(),
         origin: 1,
         proposals_max: 10,
         proposal_bytes_max: 1 << 20,

@@ -172,7 +172,7 @@ pub(crate) fn setup(settings: &Settings, seed: u64, member: usize, life: u32) ->
             reserve_bytes: ahead / 4,
         },
         snapshots: SnapshotPolicy { log_bytes: u64::MAX, trailing_bytes: 0 },
-        bootstrap: Membership::of_voters((0..settings.members).map(self::id)),
+        bootstrap: Membership::of_voters((0..settings.members).map(self::id)).into(),
         origin: mix(random),
         proposals_max: settings.proposals,
         proposal_bytes_max: 1 << 24,

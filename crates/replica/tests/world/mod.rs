@@ -181,7 +181,7 @@ impl World {
                 reserve_bytes: 512,
             },
             snapshots: self.policy,
-            bootstrap: Membership { incoming: voters, ..Membership::default() },
+            bootstrap: Membership { incoming: voters, ..Membership::default() }.into(),
             origin: 1000 + self.lives,
             proposals_max: 100,
             proposal_bytes_max: 100_000,
