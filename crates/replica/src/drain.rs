@@ -132,12 +132,8 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
         }
     }
 
-    /// Splits an append into what the core looks at, its payloads and what its memberships say;
-    /// `None` if it makes no sense.
-    pub(crate) fn examine_append(
-        &self,
-        append: Append,
-    ) -> Option<(CoreAppend, Vec<Block>, Vec<(Index, Members)>)> {
+    /// Takes an append apart; `None` if it makes no sense.
+    pub(crate) fn examine_append(&self, append: Append) -> Option<Examined> {
         if append.previous.index.value() > INDEX_MAX {
             return None;
         }
@@ -161,7 +157,8 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
         let Append { previous, blocks, commit } = append;
         let memberships = staged.iter().map(|(at, members)| (*at, members.membership.clone()));
         let memberships = memberships.collect();
-        Some((CoreAppend { previous, runs, memberships, commit }, blocks, staged))
+        let core = CoreAppend { previous, runs, memberships, commit };
+        Some(Examined { core, blocks, members: staged })
     }
 
     pub(crate) fn pull_append(
@@ -186,6 +183,16 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
             Body::Append(Append { previous: append.previous, blocks, commit: append.commit });
         Ok(Some(PeerMessage { from, to, term, body }))
     }
+}
+
+/// An append, taken apart.
+pub(crate) struct Examined {
+    /// What the core looks at.
+    pub(crate) core: CoreAppend,
+    /// Its payloads.
+    pub(crate) blocks: Vec<Block>,
+    /// What its membership entries say.
+    pub(crate) members: Vec<(Index, Members)>,
 }
 
 fn without_payload(envelope: Envelope) -> PeerMessage {

@@ -217,8 +217,7 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
             return;
         }
         let (index, members) = &meta.membership;
-        let installed =
-            self.raft.install(now, point, (*index, members.membership.clone()));
+        let installed = self.raft.install(now, point, (*index, members.membership.clone()));
         match installed {
             Installed::Reset => self.roster = Roster::new([meta.membership.clone()]),
             // The log knows them.

@@ -173,11 +173,8 @@ mod tests {
             bytes.extend_from_slice(&u32::try_from(set.len()).unwrap().to_le_bytes());
             set.iter().for_each(|id| bytes.extend_from_slice(&id.to_le_bytes()));
         }
-        let membership = Membership {
-            incoming: ids(&[1, 2]),
-            learners: ids(&[3]),
-            ..Membership::default()
-        };
+        let membership =
+            Membership { incoming: ids(&[1, 2]), learners: ids(&[3]), ..Membership::default() };
         assert_eq!(Members::decode(&bytes), Some(Members::from(membership)));
     }
 

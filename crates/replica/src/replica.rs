@@ -145,10 +145,11 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
         match body {
             Body::Raft(message) => self.step(now, Envelope { from, to, term, message }),
             Body::Append(append) => {
-                let Some((append, blocks, members)) = self.examine_append(append) else { return };
-                self.staged = blocks;
-                self.staged_members = members;
-                self.step(now, Envelope { from, to, term, message: Message::Append(append) });
+                let Some(examined) = self.examine_append(append) else { return };
+                self.staged = examined.blocks;
+                self.staged_members = examined.members;
+                let message = Message::Append(examined.core);
+                self.step(now, Envelope { from, to, term, message });
             }
             Body::Proposals(proposals) => self.on_proposals(now, from, term, proposals),
             Body::ProposalsRefused { through } => self.on_refused(now, from, term, through),

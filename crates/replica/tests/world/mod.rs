@@ -8,9 +8,11 @@ use bytes::Bytes;
 use quorate_log::{Choices, Identity, MemDisk, Options, SyncFailure, SyncJob};
 use quorate_raft::{Config, Instant, Membership, NodeId, ReadTicket};
 use quorate_replica::{
-    Body, Command, Freshness, Note, PeerMessage, Refused, Replica, Setup, SnapshotJob,
+    Body, Command, Freshness, Members, Note, PeerMessage, Refused, Replica, Setup, SnapshotJob,
     SnapshotPolicy, StateMachine, Wants, WriteOut,
 };
+
+pub(crate) mod change;
 
 const STEP: Duration = Duration::from_millis(2);
 
@@ -73,6 +75,11 @@ impl StateMachine for Ledger {
     }
 }
 
+/// What is to be known about a member.
+pub(crate) fn context(id: NodeId) -> Bytes {
+    Bytes::from(format!("member {}", id.value()))
+}
+
 struct Member {
     replica: Option<Replica<MemDisk, Ledger>>,
     disk: MemDisk,
@@ -83,10 +90,28 @@ struct Member {
     waiting: BTreeMap<u64, u64>,
     /// How many commands had been answered when a read was asked for.
     reads: Vec<(ReadTicket, usize)>,
+    /// It was removed, and does not come back.
+    is_gone: bool,
+}
+
+impl Member {
+    fn new() -> Self {
+        Self {
+            replica: None,
+            disk: MemDisk::new(),
+            job: None,
+            snapshot_jobs: Vec::new(),
+            waiting: BTreeMap::new(),
+            reads: Vec::new(),
+            is_gone: false,
+        }
+    }
 }
 
 pub(crate) struct World {
     members: Vec<Member>,
+    /// So many of them made the cluster.
+    founders: u64,
     messages: Vec<PeerMessage>,
     now: Instant,
     kindness: Kindness,
@@ -112,6 +137,7 @@ impl World {
     pub(crate) fn new(count: u64, seed: u64, kindness: Kindness, policy: SnapshotPolicy) -> Self {
         let mut world = Self {
             members: Vec::new(),
+            founders: count,
             messages: Vec::new(),
             now: Instant::default(),
             kindness,
@@ -129,16 +155,7 @@ impl World {
             trace: 0,
         };
         for _ in 0..count {
-            let disk = MemDisk::new();
-            let (waiting, reads, snapshot_jobs) = (BTreeMap::new(), Vec::new(), Vec::new());
-            world.members.push(Member {
-                replica: None,
-                disk,
-                job: None,
-                snapshot_jobs,
-                waiting,
-                reads,
-            });
+            world.members.push(Member::new());
         }
         for at in 0..world.members.len() {
             world.start(at);
@@ -159,7 +176,9 @@ impl World {
 
     fn start(&mut self, at: usize) {
         self.lives += 1;
-        let voters = (0..self.members.len()).map(Self::id).collect();
+        let founders = (1..=self.founders).map(NodeId::new);
+        let mut bootstrap = Members::from(Membership::of_voters(founders.clone()));
+        bootstrap.contexts = founders.map(|id| (id, context(id))).collect();
         let setup = Setup {
             identity: Identity { cluster: 7, member: Self::id(at).value() },
             raft: Config {
@@ -181,7 +200,7 @@ impl World {
                 reserve_bytes: 512,
             },
             snapshots: self.policy,
-            bootstrap: Membership { incoming: voters, ..Membership::default() }.into(),
+            bootstrap,
             origin: 1000 + self.lives,
             proposals_max: 100,
             proposal_bytes_max: 100_000,
@@ -223,7 +242,8 @@ impl World {
                 Some((Self::id(at), self.now.after(STEP * u32::try_from(steps).expect("small"))));
         }
         for at in 0..self.members.len() {
-            if self.members[at].replica.is_none() && self.draw(20) == 0 {
+            let member = &self.members[at];
+            if member.replica.is_none() && !member.is_gone && self.draw(20) == 0 {
                 self.start(at);
             }
         }
@@ -287,11 +307,16 @@ impl World {
 
     /// Time passes until a member leads that all others follow; where it is.
     pub(crate) fn leader(&mut self) -> usize {
+        self.leader_among(self.members.len())
+    }
+
+    /// The same of the first `count` members.
+    pub(crate) fn leader_among(&mut self, count: usize) -> usize {
         for _ in 0..1000 {
             let leader = |member: &Member| member.replica.as_ref().and_then(|r| r.raft().leader());
             let first = leader(&self.members[0]);
             if let Some(first) = first
-                && self.members.iter().all(|member| leader(member) == Some(first))
+                && self.members[..count].iter().all(|member| leader(member) == Some(first))
             {
                 return usize::try_from(first.value() - 1).expect("small");
             }
@@ -466,7 +491,7 @@ impl World {
         self.kindness = Kindness::KIND;
         self.cut = None;
         for at in 0..self.members.len() {
-            if self.members[at].replica.is_none() {
+            if self.members[at].replica.is_none() && !self.members[at].is_gone {
                 self.start(at);
             }
         }
@@ -475,7 +500,7 @@ impl World {
         }
         let distinct: BTreeSet<_> = self.order.iter().collect();
         assert_eq!(distinct.len(), self.order.len(), "a command was applied twice");
-        for member in &self.members {
+        for member in self.members.iter().filter(|member| !member.is_gone) {
             let replica = member.replica.as_ref().expect("all are up");
             assert_eq!(replica.machine().0, self.order, "all have come equally far");
             assert_eq!(member.waiting, BTreeMap::new(), "every proposal is answered in the end");
