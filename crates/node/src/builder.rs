@@ -74,7 +74,7 @@ impl<M> NodeBuilder<M> {
     }
 
     /// Joins a running cluster that has added this member ([`Node::add_learner`]) at its address:
-    /// `members` holds this member alone, with that address, and `contacts` are addresses of members
+    /// `members` holds this member alone, with that address, and `contacts` are addresses of some
     /// that run. They are asked once; a later start with the same directory needs nobody.
     pub fn join<A: Into<String>>(mut self, contacts: impl IntoIterator<Item = A>) -> Self {
         self.contacts.extend(contacts.into_iter().map(Into::into));
@@ -101,8 +101,8 @@ impl<M> NodeBuilder<M> {
         self
     }
 
-    /// When snapshots are taken, and how much of the log stays; [`SnapshotPolicy::default`] if it is
-    /// not set.
+    /// When snapshots are taken, and how much of the log stays; [`SnapshotPolicy::default`] if it
+    /// is not set.
     pub const fn snapshots(mut self, snapshots: SnapshotPolicy) -> Self {
         self.snapshots = snapshots;
         self

@@ -116,8 +116,8 @@ impl fmt::Display for Halted {
         match self {
             Self::Asked => f.write_str("the member was stopped"),
             Self::Removed => f.write_str(
-                "this member was removed from the cluster; its data directory is of no more use, and \
-                 to bring the host back, add a new member with an empty one",
+                "this member was removed from the cluster; its data directory is of no more \
+                 use, and to bring the host back, add a new member with an empty one",
             ),
             Self::Failed(reason) => f.write_str(reason),
         }

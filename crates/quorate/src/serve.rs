@@ -31,7 +31,8 @@ Examples:
   The same from a file, whose keys are the names of the flags:
     quorate serve --config quorate.toml
 
-Exit status: 0 after a stop by signal or a removal from the cluster, 1 if the member cannot start or go on, 2 for wrong usage.")]
+Exit status: 0 after a stop by signal or a removal from the cluster, 1 if the member cannot start
+or go on, 2 for wrong usage.")]
 pub(crate) struct Serve {
     /// A TOML file with settings; flags and the environment come before it
     #[arg(long, value_name = "FILE", env = "QUORATE_CONFIG")]

@@ -206,6 +206,16 @@ impl Settings {
             RANGE_BYTES.start(),
             RANGE_BYTES.end(),
         );
+        let empty = std::fs::read_dir(&data_dir).map_or(true, |mut files| files.next().is_none());
+        let joins = self.initial_cluster_state == Some(ClusterState::Existing);
+        if joins && empty && cluster.seats.iter().all(|seat| seat.name == name) {
+            bail!(
+                "--initial-cluster-state is existing, but --initial-cluster names nobody else and \
+                 {} is empty; name members that run, as 'quorate member add' prints them, or give \
+                 'new' if the cluster begins now",
+                data_dir.display()
+            );
+        }
         let [peer_url] = &urls(&listen_peer)[..] else {
             bail!("--listen-peer-urls takes one URL, got '{listen_peer}'");
         };
@@ -223,7 +233,7 @@ impl Settings {
             advertise_client_urls: urls(&advertise_client),
             name,
             cluster,
-            joins: self.initial_cluster_state == Some(ClusterState::Existing),
+            joins,
             data_dir,
             timing,
             snapshots: snapshots(self.snapshot_log_bytes, self.snapshot_trailing_bytes)?,
