@@ -6,13 +6,17 @@ use bytes::Bytes;
 use quorate_proto::etcdserverpb::cluster_client::ClusterClient;
 use quorate_proto::etcdserverpb::kv_client::KvClient;
 use quorate_proto::etcdserverpb::maintenance_client::MaintenanceClient;
-use quorate_proto::etcdserverpb::{MoveLeaderRequest, SnapshotRequest, StatusRequest};
+use quorate_proto::etcdserverpb::{
+    MemberAddRequest, MemberPromoteRequest, MemberRemoveRequest, MemberUpdateRequest,
+    MoveLeaderRequest, SnapshotRequest, StatusRequest,
+};
 use tonic::transport::Channel;
 
 use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::message::{
-    CompactionResponse, DeleteRangeResponse, MemberListResponse, PutResponse, RangeResponse,
+    CompactionResponse, DeleteRangeResponse, MemberAddResponse, MemberListResponse,
+    MemberPromoteResponse, MemberRemoveResponse, MemberUpdateResponse, PutResponse, RangeResponse,
     StatusResponse, TxnResponse,
 };
 use crate::options::Options;
@@ -212,6 +216,70 @@ impl Client {
         let request = options.into_request();
         retry::run(&self.pool, Kind::Read, |channel, _| async move {
             ClusterClient::new(channel).member_list(request).await
+        })
+        .await
+    }
+
+    /// Adds a member, which others reach at `peer_urls`; a learner stays without a vote. See
+    /// docs/api.md for how it gets one otherwise.
+    ///
+    /// # Errors
+    ///
+    /// See [`Error`]. It is sent once: after [an unknown outcome](Error::is_outcome_unknown), look
+    /// at the members.
+    pub async fn member_add(
+        &self,
+        peer_urls: &[String],
+        is_learner: bool,
+    ) -> Result<MemberAddResponse, Error> {
+        let request = MemberAddRequest { peer_ur_ls: peer_urls.to_vec(), is_learner };
+        retry::run_once(&self.pool, |channel, _| {
+            let request = request.clone();
+            async move { ClusterClient::new(channel).member_add(request).await }
+        })
+        .await
+    }
+
+    /// Removes a member.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::member_add`].
+    pub async fn member_remove(&self, id: u64) -> Result<MemberRemoveResponse, Error> {
+        let request = MemberRemoveRequest { id };
+        retry::run_once(&self.pool, |channel, _| async move {
+            ClusterClient::new(channel).member_remove(request).await
+        })
+        .await
+    }
+
+    /// Says that a member is at other peer URLs.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::member_add`].
+    pub async fn member_update(
+        &self,
+        id: u64,
+        peer_urls: &[String],
+    ) -> Result<MemberUpdateResponse, Error> {
+        let request = MemberUpdateRequest { id, peer_ur_ls: peer_urls.to_vec() };
+        retry::run_once(&self.pool, |channel, _| {
+            let request = request.clone();
+            async move { ClusterClient::new(channel).member_update(request).await }
+        })
+        .await
+    }
+
+    /// Gives a learner a vote.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::member_add`].
+    pub async fn member_promote(&self, id: u64) -> Result<MemberPromoteResponse, Error> {
+        let request = MemberPromoteRequest { id };
+        retry::run_once(&self.pool, |channel, _| async move {
+            ClusterClient::new(channel).member_promote(request).await
         })
         .await
     }

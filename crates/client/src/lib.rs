@@ -60,7 +60,8 @@ pub use txn::{Condition, Operation, Txn};
 /// The messages that answers consist of.
 pub mod message {
     pub use quorate_proto::etcdserverpb::{
-        CompactionResponse, DeleteRangeResponse, Member, MemberListResponse, PutResponse,
+        CompactionResponse, DeleteRangeResponse, Member, MemberAddResponse, MemberListResponse,
+        MemberPromoteResponse, MemberRemoveResponse, MemberUpdateResponse, PutResponse,
         RangeResponse, ResponseHeader, ResponseOp, SnapshotResponse, StatusResponse, TxnResponse,
         response_op,
     };

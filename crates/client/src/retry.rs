@@ -151,8 +151,31 @@ where
     F: Fn(Channel, Stamp) -> Fut,
     Fut: Future<Output = Result<Response<T>, Status>>,
 {
-    let deadline = Instant::now() + pool.options().request_timeout;
     let is_numbered = kind == Kind::Write && pool.options().sessions;
+    run_as(pool, kind, is_numbered, request).await
+}
+
+/// Runs a request that changes something and cannot be told from another of its kind: once it was
+/// sent, it is not sent again.
+pub(crate) async fn run_once<T, F, Fut>(pool: &Pool, request: F) -> Result<T, Error>
+where
+    F: Fn(Channel, Stamp) -> Fut,
+    Fut: Future<Output = Result<Response<T>, Status>>,
+{
+    run_as(pool, Kind::Write, false, request).await
+}
+
+async fn run_as<T, F, Fut>(
+    pool: &Pool,
+    kind: Kind,
+    is_numbered: bool,
+    request: F,
+) -> Result<T, Error>
+where
+    F: Fn(Channel, Stamp) -> Fut,
+    Fut: Future<Output = Result<Response<T>, Status>>,
+{
+    let deadline = Instant::now() + pool.options().request_timeout;
     let ticket = is_numbered.then(|| pool.sessions().ticket());
     let mut journey = Journey { ticket, ..Journey::new(pool, kind, deadline) };
     let slots = pool.order();

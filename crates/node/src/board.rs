@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 
-use quorate_raft::{NodeId, RoleName, Status};
+use quorate_raft::{NodeId, RoleName, Standing, Status};
 
 /// What can be seen of a node; the parts may be of slightly different moments. All zero, and no
 /// leader, until a node that starts has looked around for the first time.
@@ -21,6 +21,8 @@ pub struct NodeStatus {
     pub commit: u64,
     /// The last index it applied; what is between this and `commit` it works on.
     pub applied: u64,
+    /// What it is by the membership that counts: a voter, a learner, or nothing of the kind.
+    pub standing: Standing,
     /// Its disk has no space for more proposals: they are refused, and reads go on.
     pub disk_full: bool,
 }
@@ -34,6 +36,8 @@ pub(crate) struct Board {
     leader: AtomicU64,
     commit: AtomicU64,
     applied: AtomicU64,
+    /// The place of the standing in [`STANDINGS`].
+    standing: AtomicU8,
     disk_full: AtomicBool,
 }
 
@@ -53,6 +57,17 @@ const fn place(role: RoleName) -> u8 {
     }
 }
 
+/// The standings as they are shown.
+const STANDINGS: [Standing; 3] = [Standing::Voter, Standing::Learner, Standing::Stranger];
+
+const fn standing_place(standing: Standing) -> u8 {
+    match standing {
+        Standing::Voter => 0,
+        Standing::Learner => 1,
+        Standing::Stranger => 2,
+    }
+}
+
 impl Board {
     pub(crate) fn show(&self, status: &Status, applied: u64, disk_full: bool) {
         self.role.store(place(status.role), Ordering::Relaxed);
@@ -61,6 +76,7 @@ impl Board {
         self.leader.store(leader, Ordering::Relaxed);
         self.commit.store(status.commit.value(), Ordering::Relaxed);
         self.applied.store(applied, Ordering::Relaxed);
+        self.standing.store(standing_place(status.standing), Ordering::Relaxed);
         self.disk_full.store(disk_full, Ordering::Relaxed);
     }
 
@@ -73,6 +89,7 @@ impl Board {
             leader: (leader != NO_LEADER).then(|| NodeId::new(leader)),
             commit: self.commit.load(Ordering::Relaxed),
             applied: self.applied.load(Ordering::Relaxed),
+            standing: STANDINGS[usize::from(self.standing.load(Ordering::Relaxed))],
             disk_full: self.disk_full.load(Ordering::Relaxed),
         }
     }
@@ -83,9 +100,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_role_is_shown_as_it_is() {
+    fn a_role_and_a_standing_are_shown_as_they_are() {
         for role in ROLES {
             assert_eq!(ROLES[usize::from(place(role))], role);
+        }
+        for standing in STANDINGS {
+            assert_eq!(STANDINGS[usize::from(standing_place(standing))], standing);
         }
     }
 }

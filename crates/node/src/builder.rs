@@ -1,13 +1,14 @@
 //! The short way to a node: what a program knows of its cluster, and nothing to work out.
 
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use quorate_raft::{LeaseConfig, NodeId};
 use quorate_replica::{SnapshotPolicy, StateMachine};
 
 use crate::config::{ConfigError, NodeConfig, Peer, Timing, check_address};
 use crate::error::StartError;
+use crate::join::Joined;
 use crate::node::Node;
 
 /// Settings for a node, begun with [`Node::builder`] and ended with [`Self::start`].
@@ -22,6 +23,7 @@ pub struct NodeBuilder<M> {
     machine: M,
     cluster: String,
     members: Vec<(NodeId, String)>,
+    contacts: Vec<String>,
     listen: Listen,
     timing: Timing,
     snapshots: SnapshotPolicy,
@@ -47,6 +49,7 @@ impl<M> NodeBuilder<M> {
             machine,
             cluster: "quorate".into(),
             members: Vec::new(),
+            contacts: Vec::new(),
             listen: Listen::Own,
             timing: Timing::default(),
             snapshots: SnapshotPolicy::default(),
@@ -67,6 +70,14 @@ impl<M> NodeBuilder<M> {
     /// mistake need different ones.
     pub fn cluster(mut self, name: impl Into<String>) -> Self {
         self.cluster = name.into();
+        self
+    }
+
+    /// Joins a running cluster that has added this member ([`Node::add_learner`]) at its address:
+    /// `members` holds this member alone, with that address, and `contacts` are addresses of some
+    /// that run. They are asked once; a later start with the same directory needs nobody.
+    pub fn join<A: Into<String>>(mut self, contacts: impl IntoIterator<Item = A>) -> Self {
+        self.contacts.extend(contacts.into_iter().map(Into::into));
         self
     }
 
@@ -154,6 +165,20 @@ where
     pub async fn start(self) -> Result<Node<M>, StartError> {
         let (cluster, peers) = self.check()?;
         let own = self.members.into_iter().find(|(id, _)| *id == self.id);
+        let urls: Vec<_> = own.iter().map(|(_, address)| format!("http://{address}")).collect();
+        let joined = match Joined::load(&self.data_dir)? {
+            Some(joined) => Some(joined),
+            None if self.contacts.is_empty() || holds_a_log(&self.data_dir) => None,
+            None => {
+                let contacts: Vec<_> =
+                    self.contacts.iter().map(|address| format!("http://{address}")).collect();
+                Some(Joined::find(&contacts, &urls, &self.data_dir, self.timing).await?)
+            }
+        };
+        let (cluster, peers) = match &joined {
+            Some(joined) => (joined.cluster, Vec::new()),
+            None => (cluster, peers),
+        };
         let listener = match (self.listen, own) {
             (Listen::Bound(listener), _) => listener,
             (Listen::At(address), _) | (Listen::Own, Some((_, address))) => bind(address).await?,
@@ -162,7 +187,9 @@ where
         let config = NodeConfig {
             cluster,
             member: self.id,
+            urls,
             peers,
+            joined,
             listener,
             data_dir: self.data_dir,
             timing: self.timing,
@@ -171,6 +198,11 @@ where
         };
         Node::start(config, self.machine).await
     }
+}
+
+/// Whether a directory holds more than nothing: then it is that of a member that has begun.
+fn holds_a_log(data_dir: &Path) -> bool {
+    std::fs::read_dir(data_dir).is_ok_and(|mut files| files.next().is_some())
 }
 
 async fn bind(address: String) -> Result<TcpListener, StartError> {
@@ -182,12 +214,17 @@ async fn bind(address: String) -> Result<TcpListener, StartError> {
 /// The cluster's id: FNV-1a over its name and its first members' ids, in order. It is written into
 /// logs, so it never changes.
 fn cluster_id(name: &str, mut members: Vec<NodeId>) -> u64 {
-    const BASIS: u64 = 0xcbf2_9ce4_8422_2325;
-    const PRIME: u64 = 0x0000_0100_0000_01b3;
     members.sort_unstable();
     let ids = members.iter().flat_map(|id| id.value().to_be_bytes());
     // No name holds this byte, so no name runs over into the ids.
     let bytes = name.bytes().chain([0xff]).chain(ids);
+    fnv(bytes)
+}
+
+/// FNV-1a, of 64 bits.
+pub(crate) fn fnv(bytes: impl Iterator<Item = u8>) -> u64 {
+    const BASIS: u64 = 0xcbf2_9ce4_8422_2325;
+    const PRIME: u64 = 0x0000_0100_0000_01b3;
     bytes.fold(BASIS, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(PRIME))
 }
 

@@ -8,6 +8,8 @@ use std::time::Duration;
 use quorate_raft::{LeaseConfig, NodeId};
 use quorate_replica::SnapshotPolicy;
 
+use crate::join::Joined;
+
 /// The settings of a node, with nothing derived: for programs that number clusters and members
 /// themselves. [`crate::Node::builder`] is the shorter way.
 #[derive(Debug)]
@@ -17,8 +19,12 @@ pub struct NodeConfig {
     pub cluster: u64,
     /// This member. Never 0, and never used again for another.
     pub member: NodeId,
-    /// The other members that the cluster begins with.
+    /// Where the other members reach this one, each as `http://host:port`.
+    pub urls: Vec<String>,
+    /// The other members that the cluster begins with; nobody for a member that joins one.
     pub peers: Vec<Peer>,
+    /// What a member that is added to a running cluster begins with ([`Joined::find`]).
+    pub joined: Option<Joined>,
     /// Where the peers connect to; already bound, so that a port in use is found out before
     /// anything is written. A cluster of one has none.
     pub listener: TcpListener,
@@ -100,6 +106,10 @@ impl NodeConfig {
     /// # Errors
     /// The first rule that does not hold.
     pub fn check(&self) -> Result<(), ConfigError> {
+        let found = self.joined.as_ref().map_or(self.member, |joined| joined.member);
+        if found != self.member {
+            return Err(ConfigError::OtherMember { id: self.member, found });
+        }
         let mut seen = BTreeSet::from([self.member]);
         for id in self.peers.iter().map(|peer| peer.id).chain([self.member]) {
             if id == NodeId::ZERO {
@@ -110,20 +120,26 @@ impl NodeConfig {
             if !seen.insert(peer.id) {
                 return Err(ConfigError::IdTwice { id: peer.id });
             }
-            if peer.urls.is_empty() {
-                return Err(ConfigError::Unreachable { id: peer.id });
-            }
-            for url in &peer.urls {
-                let address = url.strip_prefix("http://").ok_or_else(|| ConfigError::Address {
-                    address: url.clone(),
-                    reason: "it does not begin with http://",
-                    form: "http://host:port",
-                })?;
-                check_address(address.trim_end_matches('/'))?;
-            }
+            check_urls(peer.id, &peer.urls)?;
         }
         self.timing.check()
     }
+}
+
+/// Whether others can reach a member at these URLs.
+pub(crate) fn check_urls(id: NodeId, urls: &[String]) -> Result<(), ConfigError> {
+    if urls.is_empty() {
+        return Err(ConfigError::Unreachable { id });
+    }
+    for url in urls {
+        let address = url.strip_prefix("http://").ok_or_else(|| ConfigError::Address {
+            address: url.clone(),
+            reason: "it does not begin with http://",
+            form: "http://host:port",
+        })?;
+        check_address(address.trim_end_matches('/'))?;
+    }
+    Ok(())
 }
 
 /// Whether others can connect to `address`, which is to be `host:port`.
@@ -154,6 +170,18 @@ pub(crate) fn check_address(address: &str) -> Result<(), ConfigError> {
 /// Why settings cannot work. Nothing was written and nothing was begun.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
+    /// The cluster knows the member at this address by another id.
+    #[error(
+        "the cluster knows this member as {:x}, not as {:x}; start it with the id that it was \
+         added with",
+        found.value(), id.value()
+    )]
+    OtherMember {
+        /// The id in the settings.
+        id: NodeId,
+        /// The one that the cluster knows.
+        found: NodeId,
+    },
     /// Nobody is a member.
     #[error(
         "the cluster has no members; name all of them, this one as well: (1, \"host:port\"), …"
@@ -246,7 +274,9 @@ mod tests {
         NodeConfig {
             cluster: 1,
             member: NodeId::new(member),
+            urls: vec!["http://h:9".into()],
             peers,
+            joined: None,
             listener: TcpListener::bind("127.0.0.1:0").unwrap(),
             data_dir: PathBuf::new(),
             timing: Timing::default(),

@@ -6,6 +6,7 @@ use quorate_raft::{NodeId, TransferError};
 use quorate_replica::{OpenError, Refused};
 
 use crate::config::ConfigError;
+use crate::join::JoinError;
 use crate::node::COMMAND_BYTES_MAX;
 
 /// Why a request was not served.
@@ -72,6 +73,9 @@ pub enum StartError {
         /// What the operating system said.
         error: std::io::Error,
     },
+    /// The cluster to be joined was not found, or does not want the member.
+    #[error(transparent)]
+    Join(#[from] JoinError),
     /// The replica could not be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
@@ -101,6 +105,8 @@ pub enum StartError {
 pub enum Halted {
     /// It was told to.
     Asked,
+    /// The member was removed from the cluster.
+    Removed,
     /// It could not go on; the text says why and what to do.
     Failed(String),
 }
@@ -109,6 +115,10 @@ impl fmt::Display for Halted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Asked => f.write_str("the member was stopped"),
+            Self::Removed => f.write_str(
+                "this member was removed from the cluster; its data directory is of no more \
+                 use, and to bring the host back, add a new member with an empty one",
+            ),
             Self::Failed(reason) => f.write_str(reason),
         }
     }

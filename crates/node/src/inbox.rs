@@ -6,9 +6,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use quorate_log::{RealDisk, SyncFailure, Synced};
 use quorate_raft::{Membership, NodeId};
-use quorate_replica::{PeerMessage, SnapshotDone, StateMachine};
+use quorate_replica::{Members, PeerMessage, SnapshotDone, StateMachine};
 use tokio::sync::{Notify, oneshot};
 
+use crate::change::{Change, ChangeWaiter};
 use crate::handover::HandOverWaiter;
 use crate::query::Query;
 use crate::replies::{ReadWaiter, ReplyWaiter};
@@ -27,6 +28,12 @@ pub(crate) enum Event<M: StateMachine> {
     HandOver(Option<NodeId>, HandOverWaiter),
     /// Somebody wants to know who the members are.
     Membership(oneshot::Sender<Membership>),
+    /// Somebody wants to know all about them.
+    Members(oneshot::Sender<MembersView>),
+    /// The membership is to change.
+    Change(Change, ChangeWaiter),
+    /// A peer says that this member was removed from the cluster.
+    Removed,
     /// Somebody wants to know when everything proposed before is answered.
     Flush(oneshot::Sender<()>),
     /// A peer says something.
@@ -41,6 +48,15 @@ pub(crate) enum Event<M: StateMachine> {
     SnapshotDone(Box<SnapshotDone<RealDisk>>),
     /// The node is to stop.
     Stop,
+}
+
+/// Who the members are.
+#[derive(Clone, Debug)]
+pub(crate) struct MembersView {
+    /// By the membership that counts.
+    pub(crate) current: Members,
+    /// By all that is applied here.
+    pub(crate) applied: Members,
 }
 
 /// How new the state must be that is looked at.

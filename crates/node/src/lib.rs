@@ -82,12 +82,15 @@
 
 mod board;
 mod builder;
+mod change;
 mod clock;
 mod config;
+mod context;
 mod disk;
 mod error;
 mod handover;
 mod inbox;
+mod join;
 mod machine;
 mod node;
 mod owner;
@@ -105,10 +108,12 @@ struct Guide;
 pub use board::NodeStatus;
 pub use builder::NodeBuilder;
 pub use bytes::Bytes;
+pub use change::{Change, ChangeError, ChangeErrorKind};
 pub use config::{ConfigError, NodeConfig, Peer, Timing};
 pub use error::{Error, Halted, HandOverError, StartError};
-pub use node::{COMMAND_BYTES_MAX, Node};
-pub use quorate_raft::{Index, LeaseConfig, Membership, NodeId, RoleName, TransferError};
+pub use join::{JoinError, Joined};
+pub use node::{COMMAND_BYTES_MAX, MemberInfo, Node};
+pub use quorate_raft::{Index, LeaseConfig, Membership, NodeId, RoleName, Standing, TransferError};
 pub use quorate_replica::{
-    Command, OpenError, Refused, SnapshotPolicy, StateMachine, Wants, WriteOut,
+    Command, Members, OpenError, Refused, SnapshotPolicy, StateMachine, Wants, WriteOut,
 };

@@ -13,15 +13,32 @@ use tokio::sync::{oneshot, watch};
 
 use crate::board::{Board, NodeStatus};
 use crate::builder::NodeBuilder;
+use crate::change::{Change, ChangeError, ChangeErrorKind, Changed};
 use crate::config::NodeConfig;
+use crate::context::Context;
 use crate::error::{Error, Halted, HandOverError, StartError};
 use crate::inbox::{Event, Freshness, Inbox};
 use crate::owner;
 use crate::query::query;
 use crate::replies::Outbox;
+use crate::transport::{Patience, Whoami, members};
 
 /// The bytes of a command at most: one must fit into a message between members.
 pub const COMMAND_BYTES_MAX: usize = 48 * 1024 * 1024;
+
+/// The pause before a change is asked for again, while there is no leader.
+const CHANGE_PAUSE: Duration = Duration::from_millis(100);
+
+/// A member, as the others know it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemberInfo {
+    /// Its id.
+    pub id: NodeId,
+    /// Where the other members reach it, each as `http://host:port`.
+    pub urls: Vec<String>,
+    /// Whether it votes; a learner does not.
+    pub is_voter: bool,
+}
 
 /// A running member with the state machine `M`. Clones are handles to the same node; when the last
 /// one is dropped, the node stops in order.
@@ -49,6 +66,8 @@ struct Inner<M: StateMachine> {
     inbox: Arc<Inbox<M>>,
     board: Arc<Board>,
     halted: watch::Receiver<Option<Halted>>,
+    whoami: Whoami,
+    patience: Patience,
 }
 
 impl<M: StateMachine> Drop for Inner<M> {
@@ -81,8 +100,10 @@ where
         let (halt, halted) = watch::channel(None);
         let outbox = Outbox::start();
         let parts = owner::Parts { inbox: inbox.clone(), outbox, board: board.clone(), halt };
+        let whoami = Whoami { cluster: config.cluster, member: config.member };
+        let patience = Patience { silence_max: config.timing.election_timeout * 2 };
         owner::start(config, machine, parts).await?;
-        Ok(Self { inner: Arc::new(Inner { inbox, board, halted }) })
+        Ok(Self { inner: Arc::new(Inner { inbox, board, halted, whoami, patience }) })
     }
 
     /// Has a command agreed on and applied, and gives the state machine's reply. Any member takes
@@ -200,6 +221,91 @@ where
         let (waiter, membership) = oneshot::channel();
         self.inner.inbox.push(Event::Membership(waiter));
         membership.await.map_err(|_| Error::Stopped)
+    }
+
+    /// All about the members, as far as this one knows; a change that has begun counts.
+    ///
+    /// # Errors
+    /// If the node stops.
+    pub async fn members(&self) -> Result<Vec<MemberInfo>, Error> {
+        let (waiter, members) = oneshot::channel();
+        self.inner.inbox.push(Event::Members(waiter));
+        let members = members.await.map_err(|_| Error::Stopped)?.current;
+        let info = |id: NodeId| {
+            let context = members.contexts.get(&id).and_then(|known| Context::decode(known));
+            MemberInfo {
+                id,
+                urls: context.unwrap_or_default().urls,
+                is_voter: members.membership.is_voter(id),
+            }
+        };
+        Ok(members.membership.members().map(info).collect())
+    }
+
+    /// Changes the membership while the cluster serves (§6, thesis 4). At any member: the leader is
+    /// asked. Returns once the change is committed and has ended. It waits while there is no
+    /// leader: put a timeout around it. Dropping the future gives up the answer, not the change.
+    ///
+    /// # Errors
+    /// What speaks against it. Nothing has changed then, unless the error's kind is
+    /// [`ChangeErrorKind::Unknown`] or [`ChangeErrorKind::Stopped`].
+    pub async fn change(&self, change: Change) -> Result<(), ChangeError> {
+        let whoami = self.inner.whoami;
+        loop {
+            let (waiter, changed) = oneshot::channel();
+            self.inner.inbox.push(Event::Change(change.clone(), waiter));
+            let error = match changed.await.map_err(|_| ChangeError::stopped())? {
+                Changed::Done => return Ok(()),
+                Changed::Elsewhere(None) => ChangeError::not_leader(),
+                Changed::Elsewhere(Some((leader, urls))) => {
+                    let patience = self.inner.patience;
+                    match members::forward(whoami, leader, &urls, patience, &change).await {
+                        Ok(()) => return Ok(()),
+                        Err(error) => error,
+                    }
+                }
+                Changed::Not(error) => error,
+            };
+            if error.kind != ChangeErrorKind::NotLeader {
+                return Err(error);
+            }
+            tokio::time::sleep(CHANGE_PAUSE).await;
+        }
+    }
+
+    /// Adds a learner: it gets the log, and has no vote. Its id is nobody's, now or before; it is
+    /// started with [`NodeBuilder::join`].
+    ///
+    /// # Errors
+    /// As [`Self::change`].
+    pub async fn add_learner(&self, id: u64, address: &str) -> Result<(), ChangeError> {
+        let (id, urls) = (NodeId::new(id), vec![format!("http://{address}")]);
+        self.change(Change::Add { id, urls, promote: false }).await
+    }
+
+    /// Gives a learner a vote, if it has caught up.
+    ///
+    /// # Errors
+    /// As [`Self::change`].
+    pub async fn promote(&self, id: u64) -> Result<(), ChangeError> {
+        self.change(Change::Promote { id: NodeId::new(id) }).await
+    }
+
+    /// Removes a member, which stops by itself when it learns of it ([`Halted::Removed`]).
+    ///
+    /// # Errors
+    /// As [`Self::change`].
+    pub async fn remove(&self, id: u64) -> Result<(), ChangeError> {
+        self.change(Change::Remove { id: NodeId::new(id) }).await
+    }
+
+    /// Says that a member is at another address.
+    ///
+    /// # Errors
+    /// As [`Self::change`].
+    pub async fn update(&self, id: u64, address: &str) -> Result<(), ChangeError> {
+        let (id, urls) = (NodeId::new(id), vec![format!("http://{address}")]);
+        self.change(Change::Update { id, urls }).await
     }
 
     /// Returns once everything that was proposed here before this call is answered, or the node has

@@ -1,5 +1,7 @@
 //! The thread that owns the replica: takes what happened, steps, hands out what follows.
 
+mod members;
+
 use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
@@ -8,12 +10,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use quorate_log::{RealDisk, Room, SyncFailure};
-use quorate_raft::{Event as CoreEvent, Instant, NodeId, ReadTicket};
+use quorate_raft::{Event as CoreEvent, Instant, NodeId, ReadTicket, StepDownCause};
 use quorate_replica::{Effects, Fatal, Note, OpenError, Refused, Replica};
 use tokio::sync::{oneshot, watch};
 use tokio::task::yield_now;
 use tokio::time::sleep_until;
 
+use self::members::Membership;
 use crate::board::Board;
 use crate::clock::Clock;
 use crate::config::NodeConfig;
@@ -91,7 +94,8 @@ where
 
 struct Owner<M: Machine> {
     replica: Replica<RealDisk, M>,
-    transport: Transport,
+    transport: Transport<M>,
+    membership: Membership,
     disk: Disk,
     shelf: Shelf,
     parts: Parts<M>,
@@ -114,6 +118,8 @@ struct Owner<M: Machine> {
     /// A timer that is later than this was held up.
     late: Duration,
     stopping: bool,
+    /// It stops because it was removed.
+    is_removed: bool,
     /// Reused from round to round.
     events: Vec<Event<M>>,
     commands: Vec<Bytes>,
@@ -138,20 +144,21 @@ impl<M: Machine> Owner<M> {
             path: config.data_dir.display().to_string(),
             error,
         })?;
-        let (replica, notes) = Replica::open(setup(&config), disk, machine, clock.now())
+        let setup = setup(&config);
+        let first = setup.bootstrap.contexts.clone();
+        let (replica, notes) = Replica::open(setup, disk, machine, clock.now())
             .map_err(|error: OpenError| StartError::Open(error))?;
         notes.iter().for_each(tell);
         let disk = Disk::start(parts.inbox.clone()).map_err(io("a thread cannot be made"))?;
         let shelf = Shelf::start(&parts.inbox).map_err(io("a thread cannot be made"))?;
         let whoami = Whoami { cluster: config.cluster, member: config.member };
         let patience = Patience { silence_max: config.timing.election_timeout * 2 };
-        let transport =
-            Transport::start(whoami, config.peers, config.listener, patience, &parts.inbox)
-                .map_err(io("the peer URL cannot be served"))?;
-        let peers = replica.peers().collect();
-        Ok(Self {
+        let transport = Transport::start(whoami, config.listener, patience, &parts.inbox)
+            .map_err(io("the peer URL cannot be served"))?;
+        let mut owner = Self {
             replica,
             transport,
+            membership: Membership::new(first, config.timing.election_timeout),
             disk,
             shelf,
             parts,
@@ -162,17 +169,20 @@ impl<M: Machine> Owner<M> {
             reads_waiting: 0,
             hand_overs: HandOvers::default(),
             flushes: VecDeque::new(),
-            peers,
+            peers: Vec::new(),
             job_out: false,
             full: false,
             late: config.timing.heartbeat_interval,
             stopping: false,
+            is_removed: false,
             events: Vec::new(),
             commands: Vec::new(),
             proposers: Vec::new(),
             readers: Vec::new(),
             answers: Answers::default(),
-        })
+        };
+        owner.connect();
+        Ok(owner)
     }
 
     async fn run(mut self) {
@@ -181,6 +191,7 @@ impl<M: Machine> Owner<M> {
             match self.round() {
                 Ok(More::Now) => yield_now().await,
                 Ok(More::Later) => self.wait().await,
+                Ok(More::Never) if self.is_removed => break Halted::Removed,
                 Ok(More::Never) => break Halted::Asked,
                 Err(failure) => break Halted::Failed(failure.reason()),
             }
@@ -193,7 +204,7 @@ impl<M: Machine> Owner<M> {
     }
 
     async fn wait(&self) {
-        let deadline = self.replica.deadline();
+        let deadline = self.replica.deadline().min(self.membership.deadline());
         tokio::select! {
             biased;
             () = self.parts.inbox.wait() => {}
@@ -217,11 +228,16 @@ impl<M: Machine> Owner<M> {
             self.take_in(now, event)?;
         }
         self.events = events;
+        if !self.stopping && self.is_to_go(now) {
+            self.is_removed = true;
+            self.stop();
+        }
         if self.stopping && !self.job_out && self.shelf.is_idle() {
             return Ok(More::Never);
         }
         self.propose(now);
         self.read(now);
+        self.promote_learners(now);
         if self.replica.deadline() <= now {
             self.replica.timeout(now);
         }
@@ -250,6 +266,11 @@ impl<M: Machine> Owner<M> {
             Event::Membership(waiter) => {
                 waiter.send(self.replica.raft().membership().clone()).ok();
             }
+            Event::Members(waiter) => {
+                waiter.send(self.members_view()).ok();
+            }
+            Event::Change(change, waiter) => self.on_change(now, &change, waiter),
+            Event::Removed => self.on_removed(now),
             Event::HandOver(to, waiter) => {
                 self.hand_overs.add(self.replica.transfer(now, to), waiter);
             }
@@ -273,13 +294,15 @@ impl<M: Machine> Owner<M> {
                 self.shelf.on_done();
                 self.replica.snapshot_done(now, *done);
             }
-            Event::Stop => {
-                self.stopping = true;
-                self.disk.end();
-                self.shelf.end();
-            }
+            Event::Stop => self.stop(),
         }
         Ok(())
+    }
+
+    fn stop(&mut self) {
+        self.stopping = true;
+        self.disk.end();
+        self.shelf.end();
     }
 
     /// Proposes what the clients of this round want, in one piece.
@@ -355,6 +378,7 @@ impl<M: Machine> Owner<M> {
         for job in snapshot_jobs {
             self.shelf.give(job);
         }
+        self.follow_members(now, &events);
         for message in messages {
             self.transport.send(message);
         }
@@ -394,6 +418,7 @@ impl<M: Machine> Owner<M> {
         let status = self.replica.status();
         // Before anybody is answered, who may look at it then.
         self.parts.board.show(&status, applied, full);
+        self.answer_changes();
         self.hand_overs.answer(&status, self.replica.raft().transferring());
         while let Some((_, waiter)) =
             self.flushes.pop_front_if(|(end, _)| *end <= self.replies_from)
@@ -446,7 +471,7 @@ impl<M: Machine> Owner<M> {
                 }
                 Event::Query(query, _) => self.readers.push(Reader::Look(query)),
                 // Whatever failed after it failed because of it.
-                Event::Synced(Err(failure)) if reason != Halted::Asked => {
+                Event::Synced(Err(failure)) if matches!(reason, Halted::Failed(_)) => {
                     reason = Halted::Failed(Failure::Disk(failure).reason());
                 }
                 Event::Message(_)
@@ -457,6 +482,9 @@ impl<M: Machine> Owner<M> {
                 // They learn of it as their channels close.
                 | Event::HandOver(..)
                 | Event::Membership(_)
+                | Event::Members(_)
+                | Event::Change(..)
+                | Event::Removed
                 | Event::Flush(_)
                 | Event::Stop => {}
             }
@@ -478,7 +506,7 @@ impl<M: Machine> Owner<M> {
         }
         self.answers.is_last = true;
         self.parts.outbox.hand_over(&mut self.answers);
-        if reason == Halted::Asked
+        if matches!(reason, Halted::Asked | Halted::Removed)
             && let Err(error) = self.replica.into_log().close()
         {
             tracing::warn!(%error, "the log was not closed in order");
@@ -519,8 +547,12 @@ fn trace(event: &CoreEvent) {
         tracing::info!(%term, "this member leads");
     } else if let CoreEvent::BecameFollower { term, leader: Some(leader) } = event {
         tracing::info!(%term, leader = format!("{:x}", leader.value()), "this member follows");
-    } else if let CoreEvent::SteppedDown { term, cause } = event {
+    } else if let CoreEvent::SteppedDown { term, cause: cause @ StepDownCause::QuorumLost } = event
+    {
         tracing::warn!(%term, ?cause, "this member no longer leads");
+    } else if let CoreEvent::SteppedDown { term, cause } = event {
+        // Another leads, or is about to: that is how Raft goes on.
+        tracing::info!(%term, ?cause, "this member no longer leads");
     } else if let CoreEvent::TransferBegan { to } = event {
         tracing::info!(to = format!("{:x}", to.value()), "this member hands its leadership over");
     } else if let CoreEvent::TransferFailed { to } = event {

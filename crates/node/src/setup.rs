@@ -1,12 +1,14 @@
 //! The settings of the replica: the node's, and the bounds of what may be under way.
 
+use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
 
 use quorate_log::{Identity, Options};
 use quorate_raft::{Config, Membership};
-use quorate_replica::{CheckPolicy, Setup};
+use quorate_replica::{CheckPolicy, Members, Setup};
 
 use crate::config::NodeConfig;
+use crate::context::Context;
 
 /// Payload bytes in one append to a peer, and entries; one entry always passes.
 const APPEND_BYTES_MAX: u64 = 1024 * 1024;
@@ -22,7 +24,6 @@ const PROPOSAL_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 /// The replica's settings for one life of the member.
 pub(crate) fn setup(config: &NodeConfig) -> Setup {
-    let everyone = config.peers.iter().map(|peer| peer.id).chain([config.member]);
     Setup {
         identity: Identity { cluster: config.cluster, member: config.member.value() },
         raft: Config {
@@ -40,11 +41,25 @@ pub(crate) fn setup(config: &NodeConfig) -> Setup {
         log: Options::default(),
         snapshots: config.snapshots,
         checks: CheckPolicy::default(),
-        bootstrap: Membership { incoming: everyone.collect(), ..Membership::default() },
+        bootstrap: bootstrap(config),
         origin: random(),
         proposals_max: PROPOSALS_MAX,
         proposal_bytes_max: PROPOSAL_BYTES_MAX,
     }
+}
+
+/// Who the members are as long as the log says nothing of it.
+fn bootstrap(config: &NodeConfig) -> Members {
+    if let Some(joined) = &config.joined {
+        return joined.members.clone();
+    }
+    let everyone = config.peers.iter().map(|peer| (peer.id, &peer.urls));
+    let everyone = everyone.chain([(config.member, &config.urls)]);
+    let contexts: BTreeMap<_, _> = everyone
+        .map(|(id, urls)| (id, Context { urls: urls.clone(), is_to_vote: false }.encode()))
+        .collect();
+    let membership = Membership::of_voters(contexts.keys().copied());
+    Members { contexts, ..membership.into() }
 }
 
 /// A number that no other life of a member has: the standard library's hasher keys come from the

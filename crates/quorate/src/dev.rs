@@ -119,6 +119,7 @@ impl Dev {
         Ok(ServerConfig {
             name: place.name.clone(),
             cluster: cluster.clone(),
+            joins: false,
             data_dir: self.data_dir.join(&place.name),
             client_listeners: vec![bind("client URL", &place.client_url)?],
             advertise_client_urls: vec![place.client_url.clone()],

@@ -22,10 +22,17 @@ Examples:
       --listen-client-urls http://10.0.0.1:2379 --listen-peer-urls http://10.0.0.1:2380 \\
       --initial-cluster n1=http://10.0.0.1:2380,n2=http://10.0.0.2:2380,n3=http://10.0.0.3:2380
 
+  A fourth one, which was added before with 'quorate member add n4 --peer-urls …':
+    quorate serve --name n4 --data-dir /var/lib/quorate \\
+      --listen-client-urls http://10.0.0.4:2379 --listen-peer-urls http://10.0.0.4:2380 \\
+      --initial-cluster n1=http://10.0.0.1:2380,n4=http://10.0.0.4:2380 \\
+      --initial-cluster-state existing
+
   The same from a file, whose keys are the names of the flags:
     quorate serve --config quorate.toml
 
-Exit status: 0 after a stop by signal, 1 if the member cannot start or go on, 2 for wrong usage.")]
+Exit status: 0 after a stop by signal or a removal from the cluster, 1 if the member cannot start
+or go on, 2 for wrong usage.")]
 pub(crate) struct Serve {
     /// A TOML file with settings; flags and the environment come before it
     #[arg(long, value_name = "FILE", env = "QUORATE_CONFIG")]
@@ -43,11 +50,11 @@ impl Serve {
             None => self.settings,
         };
         let config = settings.into_config()?;
-        let (name, cluster) = (config.name.clone(), config.cluster.id);
+        let name = config.name.clone();
         let urls = config.advertise_client_urls.join(",");
         let server = Server::start(config).await?;
-        let id = format!("{:x}", server.id());
-        tracing::info!(name, id, cluster = format!("{cluster:x}"), "the member runs");
+        let (id, cluster) = (format!("{:x}", server.id()), format!("{:x}", server.cluster()));
+        tracing::info!(name, id, cluster, "the member runs");
         let ready = async {
             server.ready().await;
             tracing::info!(urls, "ready to serve client requests");
@@ -55,13 +62,25 @@ impl Serve {
         };
         tokio::select! {
             () = ready => {}
-            halted = server.stopped() => bail!("the member stopped: {halted}"),
+            halted = server.stopped() => return ended(&halted),
             signal = shutdown::signal() => tracing::info!(signal = signal?, "stopping"),
         }
         server.hand_over().await;
         match server.stop().await {
-            Halted::Asked => Ok(()),
+            Halted::Asked | Halted::Removed => Ok(()),
             failed @ Halted::Failed(_) => bail!("the member did not stop in order: {failed}"),
         }
+    }
+}
+
+/// The member stopped by itself. One that was removed has done its work: whoever watches it is not
+/// to start it again.
+fn ended(halted: &Halted) -> Result<()> {
+    match halted {
+        Halted::Removed => {
+            tracing::warn!("{halted}");
+            Ok(())
+        }
+        Halted::Asked | Halted::Failed(_) => bail!("the member stopped: {halted}"),
     }
 }

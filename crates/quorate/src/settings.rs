@@ -19,7 +19,7 @@ use serde::Deserialize;
 pub(crate) enum ClusterState {
     /// It begins with this start.
     New,
-    /// It is there, and so is this member's data.
+    /// It runs, and this member was added to it, or has its data.
     Existing,
 }
 
@@ -51,11 +51,13 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "URLS", env = "QUORATE_INITIAL_ADVERTISE_PEER_URLS")]
     initial_advertise_peer_urls: Option<String>,
 
-    /// All members, as NAME=PEER-URL,…; the same on each [default: this one alone]
+    /// All members, as NAME=PEER-URL,…; the same on each. For one that was added to a running
+    /// cluster: itself, and members that run [default: this one alone]
     #[arg(long, value_name = "MEMBERS", env = "QUORATE_INITIAL_CLUSTER")]
     initial_cluster: Option<String>,
 
-    /// Whether the cluster begins with this start [default: new]
+    /// Whether the cluster begins with this start, or this member was added to one that runs
+    /// [default: new]
     #[arg(long, value_enum, env = "QUORATE_INITIAL_CLUSTER_STATE")]
     initial_cluster_state: Option<ClusterState>,
 
@@ -205,10 +207,12 @@ impl Settings {
             RANGE_BYTES.end(),
         );
         let empty = std::fs::read_dir(&data_dir).map_or(true, |mut files| files.next().is_none());
-        if self.initial_cluster_state == Some(ClusterState::Existing) && empty {
+        let joins = self.initial_cluster_state == Some(ClusterState::Existing);
+        if joins && empty && cluster.seats.iter().all(|seat| seat.name == name) {
             bail!(
-                "--initial-cluster-state is existing, but {} is empty; give the data directory of \
-                 this member, or 'new' if the cluster begins now (members cannot be added yet)",
+                "--initial-cluster-state is existing, but --initial-cluster names nobody else and \
+                 {} is empty; name members that run, as 'quorate member add' prints them, or give \
+                 'new' if the cluster begins now",
                 data_dir.display()
             );
         }
@@ -229,6 +233,7 @@ impl Settings {
             advertise_client_urls: urls(&advertise_client),
             name,
             cluster,
+            joins,
             data_dir,
             timing,
             snapshots: snapshots(self.snapshot_log_bytes, self.snapshot_trailing_bytes)?,

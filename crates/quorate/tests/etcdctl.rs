@@ -80,6 +80,7 @@ fn try_all(program: PathBuf, servers: &Servers, is_ours: bool) {
     maintenance::hashes(&all, servers);
     maintenance::snapshots(&all, servers, is_ours);
     maintenance::defragmentation(&all, servers);
+    cluster::membership(&all);
     if servers.urls.len() > 1 {
         cluster::move_leader(&all, servers);
     }

@@ -4,7 +4,7 @@ use quorate_log::{Block, Disk, EntryKind};
 
 use crate::effects::Fatal;
 use crate::machine::{Command, StateMachine, Wants};
-use crate::membership;
+use crate::membership::Members;
 use crate::replica::Replica;
 
 /// Payload bytes applied in one call: what a member may be busy with before it looks at its
@@ -54,9 +54,10 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
                     self.commands.push(Command { index: entry.id.index, body: entry.body, wants });
                 }
                 EntryKind::Membership => {
-                    let membership = membership::decode(&entry.body);
-                    let membership = membership.expect("memberships were decoded when appended");
-                    self.membership = (entry.id.index, membership);
+                    let members = Members::decode(&entry.body);
+                    let members = members.expect("memberships were decoded when appended");
+                    self.membership = (entry.id.index, members);
+                    self.roster.settle(entry.id.index);
                 }
                 EntryKind::Check => {
                     // The state must be the one that all before this entry make, and no more.

@@ -227,7 +227,7 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
             Some(CheckEntry::Answered { member, index, digest }) => (member, index, digest),
         };
         let answer = (member, asked_at, digest);
-        let Some(check) = self.checks.on_answered(answer, &self.membership.1) else {
+        let Some(check) = self.checks.on_answered(answer, &self.membership.1.membership) else {
             return Ok(());
         };
         if let Outcome::Agreed(majority) = check.outcome
@@ -257,7 +257,7 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
             self.maybe_ask(now);
         }
         let own = self.raft.id();
-        if !self.membership.1.is_voter(own) {
+        if !self.membership.1.membership.is_voter(own) {
             return;
         }
         let Some((index, digest)) = self.checks.owed(own) else { return };
@@ -283,14 +283,14 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
         let own = self.raft.id();
         let leader = self.raft.leader().filter(|leader| *leader != own);
         let (told, term, again) = self.checks.told?;
-        let owed = self.checks.owed(own).filter(|_| self.membership.1.is_voter(own));
+        let owed = self.checks.owed(own).filter(|_| self.membership.1.membership.is_voter(own));
         let waits = (owed?.0, self.raft.term()) == (told, term) && leader.is_some();
         waits.then_some(again)
     }
 
     /// A member says what it noted.
     pub(crate) fn on_digest(&mut self, now: Instant, from: NodeId, index: Index, digest: u64) {
-        if digest != 0 && self.membership.1.is_voter(from) {
+        if digest != 0 && self.membership.1.membership.is_voter(from) {
             self.place_answer(now, from, index, digest);
         }
     }
@@ -309,7 +309,7 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
         if is_asked || now < self.checks.ask_after {
             return;
         }
-        if self.membership.1.members().nth(1).is_none() || self.machine.digest() == 0 {
+        if self.membership.1.membership.members().nth(1).is_none() || self.machine.digest() == 0 {
             // There is nobody, or nothing, to compare with.
             self.checks.begin_anew();
             return;

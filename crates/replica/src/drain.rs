@@ -8,7 +8,7 @@ use quorate_raft::{
 
 use crate::effects::{Effects, Fatal};
 use crate::machine::StateMachine;
-use crate::membership;
+use crate::membership::Members;
 use crate::message::{Append, Body, PeerMessage};
 use crate::replica::Replica;
 
@@ -57,6 +57,7 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
             self.effects.events.extend(events);
         }
         self.staged.clear();
+        self.staged_members.clear();
         if !self.raft.is_leader() && self.raft.leader().is_none() {
             self.rooms.on_no_leader();
             self.pressure.on_no_leader();
@@ -65,7 +66,10 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
 
     fn write(&mut self, write: Write) {
         let blocks = match write.entries {
-            Some(entries) => self.payloads(&entries),
+            Some(entries) => {
+                self.roster.truncate(entries.first);
+                self.payloads(&entries)
+            }
             None => Vec::new(),
         };
         let sequence = match write.reset {
@@ -97,11 +101,18 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
             }
             Source::Membership(membership) => {
                 let run = entries.runs.first().expect("a membership is one entry");
+                let members = self.roster.next(membership);
                 let mut builder = BlockBuilder::new();
-                builder.push(EntryKind::Membership, 0, 0, &membership::encode(membership));
+                builder.push(EntryKind::Membership, 0, 0, &members.encode());
+                self.roster.append(entries.first, members);
                 vec![builder.finish(entries.first, run.term)]
             }
             Source::Proposal | Source::Received => {
+                for (index, members) in self.staged_members.drain(..) {
+                    if entries.first <= index {
+                        self.roster.append(index, members);
+                    }
+                }
                 let mut blocks = std::mem::take(&mut self.staged);
                 // A follower may hold the first of them already.
                 blocks.retain(|block| entries.first <= block.last().index);
@@ -123,13 +134,13 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
         }
     }
 
-    /// Splits an append into what the core looks at and its payloads; `None` if it makes no sense.
-    pub(crate) fn examine_append(&self, append: Append) -> Option<(CoreAppend, Vec<Block>)> {
+    /// Takes an append apart; `None` if it makes no sense.
+    pub(crate) fn examine_append(&self, append: Append) -> Option<Examined> {
         if append.previous.index.value() > INDEX_MAX {
             return None;
         }
         let mut runs: Vec<Run> = Vec::new();
-        let mut memberships = Vec::new();
+        let mut staged = Vec::new();
         let mut next = append.previous.index.next();
         for block in &append.blocks {
             if block.first() != next {
@@ -142,11 +153,14 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
                 Some(_) | None => runs.push(Run { term: block.term(), count }),
             }
             for entry in block.entries().filter(|entry| entry.kind == EntryKind::Membership) {
-                memberships.push((entry.id.index, membership::decode(&entry.body)?));
+                staged.push((entry.id.index, Members::decode(&entry.body)?));
             }
         }
         let Append { previous, blocks, commit } = append;
-        Some((CoreAppend { previous, runs, memberships, commit }, blocks))
+        let memberships = staged.iter().map(|(at, members)| (*at, members.membership.clone()));
+        let memberships = memberships.collect();
+        let core = CoreAppend { previous, runs, memberships, commit };
+        Some(Examined { core, blocks, members: staged })
     }
 
     pub(crate) fn pull_append(
@@ -171,6 +185,16 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
             Body::Append(Append { previous: append.previous, blocks, commit: append.commit });
         Ok(Some(PeerMessage { from, to, term, body }))
     }
+}
+
+/// An append, taken apart.
+pub(crate) struct Examined {
+    /// What the core looks at.
+    pub(crate) core: CoreAppend,
+    /// Its payloads.
+    pub(crate) blocks: Vec<Block>,
+    /// What its membership entries say.
+    pub(crate) members: Vec<(Index, Members)>,
 }
 
 fn without_payload(envelope: Envelope) -> PeerMessage {

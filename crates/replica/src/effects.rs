@@ -4,10 +4,11 @@ use std::fmt;
 use std::io;
 
 use quorate_log::{CloseError, Disk, Identity, Options, SnapshotError, SyncFailure, SyncJob};
-use quorate_raft::{Config, EntryId, Event, Index, Membership, NodeId, ReadTicket, RestoreError};
+use quorate_raft::{Config, EntryId, Event, Index, NodeId, ReadTicket, RestoreError};
 
 use crate::checks::{CheckPolicy, Outcome};
 use crate::job::SnapshotJob;
+use crate::membership::Members;
 use crate::message::PeerMessage;
 use crate::snapshots::SnapshotPolicy;
 
@@ -24,8 +25,9 @@ pub struct Setup {
     pub snapshots: SnapshotPolicy,
     /// When the members compare their states.
     pub checks: CheckPolicy,
-    /// The membership that the cluster began with. Of no meaning once there is a snapshot.
-    pub bootstrap: Membership,
+    /// The members that the cluster began with; for a member that is to be added to a cluster, who
+    /// its members are now, without itself. Of no meaning once there is a snapshot.
+    pub bootstrap: Members,
     /// A number drawn for this life of the member, other than that of any life of any member.
     pub origin: u64,
     /// Proposals of this member's clients that may wait at most. A leader takes twice as many, its

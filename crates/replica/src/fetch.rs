@@ -9,7 +9,7 @@
 //! answered, or said to be unknown, once the snapshot tells what became of it.
 
 use quorate_log::{Disk, SnapshotError, SnapshotFile, SnapshotPart};
-use quorate_raft::{EntryId, Index, Instant, NodeId, WantedSnapshot};
+use quorate_raft::{EntryId, Index, Installed, Instant, NodeId, WantedSnapshot};
 
 use crate::effects::Note;
 use crate::job::SnapshotJob;
@@ -17,6 +17,7 @@ use crate::machine::StateMachine;
 use crate::message::{Body, PeerMessage, SnapshotChunk};
 use crate::meta::Meta;
 use crate::replica::Replica;
+use crate::roster::Roster;
 
 /// A snapshot that is being received.
 #[derive(Debug)]
@@ -220,7 +221,13 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
             self.effects.notes.push(Note::NotRestored { point, error });
             return;
         }
-        self.raft.install(now, point, meta.membership.clone());
+        let (index, members) = &meta.membership;
+        let installed = self.raft.install(now, point, (*index, members.membership.clone()));
+        match installed {
+            Installed::Reset => self.roster = Roster::new([meta.membership.clone()]),
+            // The log knows them.
+            Installed::Kept | Installed::Nothing => self.roster.settle(point.index),
+        }
         self.applied = point;
         self.membership = meta.membership;
         self.decided = meta.decided;

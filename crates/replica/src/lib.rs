@@ -64,7 +64,7 @@
 //!     log: Options::default(),
 //!     snapshots: SnapshotPolicy::default(),
 //!     checks: CheckPolicy::default(),
-//!     bootstrap: Membership::of_voters([me]),
+//!     bootstrap: Membership::of_voters([me]).into(),
 //!     origin: 7,
 //!     proposals_max: 1024,
 //!     proposal_bytes_max: 64 << 20,
@@ -103,8 +103,6 @@
 //! majority stops ([`CheckPolicy`]).
 //!
 //! [`sessions`] wraps a state machine so that each request of a client is applied once.
-//!
-//! Left out for now: changes of membership.
 
 mod apply;
 mod check;
@@ -127,6 +125,7 @@ mod pressure;
 mod proposals;
 mod replica;
 mod room;
+mod roster;
 pub mod sessions;
 mod snapshots;
 
@@ -135,7 +134,9 @@ pub use effects::{Effects, Fatal, Note, OpenError, Refused, Setup};
 pub use freshness::Freshness;
 pub use job::{SNAPSHOT_CHUNK_BYTES, SnapshotDone, SnapshotJob};
 pub use machine::{Command, StateMachine, Wants, WriteOut};
+pub use membership::{CONTEXT_BYTES_MAX, Members};
 pub use message::{Append, Body, PeerMessage, Proposals, SnapshotChunk};
 pub use open::bootstrap;
 pub use replica::Replica;
+pub use roster::{ChangeOutcome, ChangeRefused};
 pub use snapshots::SnapshotPolicy;

@@ -6,10 +6,10 @@
 //! are forgotten, 64 bits; how many origins follow, 32 bits; for each its number, its last sequence
 //! and the index of that, 64 bits each.
 
-use quorate_raft::{Index, Membership};
+use quorate_raft::Index;
 
 use crate::decided::Decided;
-use crate::membership;
+use crate::membership::Members;
 
 const VERSION: u8 = 1;
 
@@ -17,7 +17,7 @@ const VERSION: u8 = 1;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Meta {
     /// The membership, with the index of its entry; 0 for the one that the cluster began with.
-    pub(crate) membership: (Index, Membership),
+    pub(crate) membership: (Index, Members),
     pub(crate) decided: Decided,
 }
 
@@ -26,8 +26,8 @@ impl Meta {
         let number = |length: usize| {
             u32::try_from(length).expect("members and origins are few").to_le_bytes()
         };
-        let (index, membership) = &self.membership;
-        let body = membership::encode(membership);
+        let (index, members) = &self.membership;
+        let body = members.encode();
         let mut out = vec![VERSION];
         out.extend_from_slice(&index.value().to_le_bytes());
         out.extend_from_slice(&number(body.len()));
@@ -52,7 +52,7 @@ impl Meta {
         let (length, rest) = rest.split_first_chunk::<4>()?;
         let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;
         let (body, rest) = rest.split_at_checked(length)?;
-        let membership = membership::decode(body).filter(Membership::is_valid)?;
+        let members = Members::decode(body).filter(|members| members.membership.is_valid())?;
         let (forgotten, rest) = number(rest)?;
         let (count, rest) = rest.split_first_chunk::<4>()?;
         let mut decided = Decided { forgotten: Index::new(forgotten), ..Decided::default() };
@@ -66,7 +66,7 @@ impl Meta {
             let (index, _) = number(rest)?;
             decided.origins.insert(origin, (sequence, Index::new(index)));
         }
-        Some(Self { membership: (Index::new(index), membership), decided })
+        Some(Self { membership: (Index::new(index), members), decided })
     }
 }
 
@@ -77,7 +77,7 @@ fn number(bytes: &[u8]) -> Option<(u64, &[u8])> {
 
 #[cfg(test)]
 mod tests {
-    use quorate_raft::NodeId;
+    use quorate_raft::{Membership, NodeId};
 
     use super::*;
 
@@ -87,7 +87,7 @@ mod tests {
         decided.note(9, 4, Index::new(7));
         decided.note(u64::MAX, 1, Index::new(8));
         let membership = Membership::of_voters([NodeId::new(1), NodeId::new(2)]);
-        let meta = Meta { membership: (Index::new(5), membership), decided };
+        let meta = Meta { membership: (Index::new(5), membership.into()), decided };
         let bytes = meta.encode();
         assert_eq!(Meta::decode(&bytes), Some(meta));
         for end in 0..bytes.len() {

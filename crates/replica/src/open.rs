@@ -11,7 +11,7 @@ use quorate_log::{
     Disk, FoundSnapshot, Identity, Log, Options, Recovered, SnapshotFile, snapshots,
     sweep_snapshots,
 };
-use quorate_raft::{EntryId, HardState, Index, Instant, Membership, Raft, Restored};
+use quorate_raft::{EntryId, HardState, Index, Instant, Raft, Restored};
 
 use crate::checks::Checks;
 use crate::decided::Decided;
@@ -19,9 +19,10 @@ use crate::diverged;
 use crate::effects::{Note, OpenError, Setup};
 use crate::job::write;
 use crate::machine::{StateMachine, WriteOut};
-use crate::membership;
+use crate::membership::Members;
 use crate::meta::Meta;
 use crate::replica::{Parts, Replica};
+use crate::roster::Roster;
 use crate::snapshots::Snapshots;
 
 /// The snapshot that a member begins with.
@@ -73,11 +74,12 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
         let membership =
             meta.map_or((Index::ZERO, setup.bootstrap), |meta| meta.membership.clone());
         let decided = meta.map(|meta| meta.decided.clone()).unwrap_or_default();
+        let known = memberships(recovered.base.index, &membership, &recovered.memberships)?;
         let restored = Restored {
             hard_state: recovered.hard_state,
             base: recovered.base,
             runs: recovered.runs,
-            memberships: memberships(recovered.base.index, &membership, &recovered.memberships)?,
+            memberships: known.iter().map(|(at, known)| (*at, known.membership.clone())).collect(),
             commit: point.index,
         };
         let patience = setup.raft.election_timeout_min;
@@ -97,6 +99,7 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
             snapshots,
             applied,
             membership,
+            roster: Roster::new(known),
             decided,
             checks,
             origin: setup.origin,
@@ -174,13 +177,13 @@ fn go_on_after<D: Disk>(
 /// since nothing before it can be undone, and those of the log.
 fn memberships(
     base: Index,
-    (index, membership): &(Index, Membership),
+    (index, members): &(Index, Members),
     entries: &[(Index, Bytes)],
-) -> Result<Vec<(Index, Membership)>, OpenError> {
-    let mut memberships = vec![((*index).min(base), membership.clone())];
+) -> Result<Vec<(Index, Members)>, OpenError> {
+    let mut memberships = vec![((*index).min(base), members.clone())];
     for (index, body) in entries.iter().filter(|(index, _)| base < *index) {
-        let membership = membership::decode(body).ok_or(OpenError::Membership { index: *index })?;
-        memberships.push((*index, membership));
+        let members = Members::decode(body).ok_or(OpenError::Membership { index: *index })?;
+        memberships.push((*index, members));
     }
     Ok(memberships)
 }
@@ -194,7 +197,7 @@ pub fn bootstrap<D: Disk>(
     disk: &D,
     identity: Identity,
     options: Options,
-    membership: Membership,
+    members: Members,
     point: EntryId,
     body: WriteOut,
 ) -> Result<(), OpenError> {
@@ -202,7 +205,7 @@ pub fn bootstrap<D: Disk>(
     if !recovered.created {
         return Err(OpenError::NotEmpty { path: disk.path_of("") });
     }
-    let meta = Meta { membership: (Index::ZERO, membership), decided: Decided::default() };
+    let meta = Meta { membership: (Index::ZERO, members), decided: Decided::default() };
     write(disk, identity, point, &meta.encode(), body)?;
     let mut recovered = recovered;
     go_on_after(&mut log, &mut recovered, point)?;

@@ -6,8 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use quorate_log::{Block, Disk, Log, Sequence, Synced};
 use quorate_raft::{
-    EntryId, Envelope, Index, Input, Instant, Membership, Message, NodeId, Raft, ReadReady,
-    ReadTicket, Receipt, Status, TransferError, WantedSnapshot,
+    EntryId, Envelope, Index, Input, Instant, Message, NodeId, Raft, ReadReady, ReadTicket,
+    Receipt, Status, TransferError, WantedSnapshot,
 };
 
 use crate::checks::Checks;
@@ -16,11 +16,13 @@ use crate::effects::{Effects, Fatal, Refused};
 use crate::forward::Resend;
 use crate::freshness::{Fresh, Freshness};
 use crate::machine::{Command, StateMachine};
+use crate::membership::Members;
 use crate::message::{Body, PeerMessage};
 use crate::origins::Origins;
 use crate::pressure::Pressure;
 use crate::proposals::OwnProposals;
 use crate::room::Rooms;
+use crate::roster::Roster;
 use crate::snapshots::Snapshots;
 
 /// A member of a cluster, but for its threads, sockets and clocks. See the crate.
@@ -43,7 +45,11 @@ pub struct Replica<D: Disk, M: StateMachine> {
     /// The last entry applied.
     pub(crate) applied: EntryId,
     /// The membership that counts there, with the index of its entry.
-    pub(crate) membership: (Index, Membership),
+    pub(crate) membership: (Index, Members),
+    /// The members after each membership entry of the log.
+    pub(crate) roster: Roster,
+    /// Those of the entries that the core is about to have written.
+    pub(crate) staged_members: Vec<(Index, Members)>,
     /// How far each member's proposals are applied.
     pub(crate) decided: Decided,
     /// What the members say of their states.
@@ -81,7 +87,8 @@ pub(crate) struct Parts<D: Disk, M> {
     pub(crate) machine: M,
     pub(crate) snapshots: Snapshots<D>,
     pub(crate) applied: EntryId,
-    pub(crate) membership: (Index, Membership),
+    pub(crate) membership: (Index, Members),
+    pub(crate) roster: Roster,
     pub(crate) decided: Decided,
     pub(crate) checks: Checks,
     pub(crate) origin: u64,
@@ -103,6 +110,8 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
             wanted: None,
             applied: parts.applied,
             membership: parts.membership,
+            roster: parts.roster,
+            staged_members: Vec::new(),
             decided: parts.decided,
             checks: parts.checks,
             reads: VecDeque::new(),
@@ -146,9 +155,11 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
         match body {
             Body::Raft(message) => self.step(now, Envelope { from, to, term, message }),
             Body::Append(append) => {
-                let Some((append, blocks)) = self.examine_append(append) else { return };
-                self.staged = blocks;
-                self.step(now, Envelope { from, to, term, message: Message::Append(append) });
+                let Some(examined) = self.examine_append(append) else { return };
+                self.staged = examined.blocks;
+                self.staged_members = examined.members;
+                let message = Message::Append(examined.core);
+                self.step(now, Envelope { from, to, term, message });
             }
             Body::Proposals(proposals) => self.on_proposals(now, from, term, proposals),
             Body::ProposalsRefused { through } => self.on_refused(now, from, term, through),
@@ -304,7 +315,7 @@ impl<D: Disk, M: StateMachine> Replica<D, M> {
         self.own.count()
     }
 
-    /// The other members.
+    /// The other members, and at a leader those it removed a moment ago, which are to learn of it.
     pub fn peers(&self) -> impl Iterator<Item = NodeId> {
         self.raft.peers()
     }

@@ -5,6 +5,8 @@
 //! same order, who was answered is right, a read sees every write that was answered before it, and
 //! once the world is kind again every waiting proposal is answered.
 
+#[path = "cluster/membership.rs"]
+mod membership;
 #[path = "world/overload.rs"]
 mod overload;
 mod world;

@@ -53,7 +53,7 @@ fn setup() -> Setup {
         log: Options::default(),
         snapshots: SnapshotPolicy::default(),
         checks: CheckPolicy::default(),
-        bootstrap: Membership::of_voters([1, 2, 3].map(NodeId::new)),
+        bootstrap: Membership::of_voters([1, 2, 3].map(NodeId::new)).into(),
         origin: 1,
         proposals_max: 10,
         proposal_bytes_max: 1 << 20,

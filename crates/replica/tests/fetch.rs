@@ -63,7 +63,7 @@ impl Follower {
             log: Options::default(),
             snapshots: SnapshotPolicy::default(),
             checks: CheckPolicy::default(),
-            bootstrap: Membership::of_voters((1..=3).map(node)),
+            bootstrap: Membership::of_voters((1..=3).map(node)).into(),
             origin: 1,
             proposals_max: 10,
             proposal_bytes_max: 1 << 20,

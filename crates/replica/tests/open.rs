@@ -56,7 +56,7 @@ fn setup() -> Setup {
         log: options(),
         snapshots: SnapshotPolicy::default(),
         checks: CheckPolicy::default(),
-        bootstrap: Membership::of_voters([id]),
+        bootstrap: Membership::of_voters([id]).into(),
         origin: 1,
         proposals_max: 10,
         proposal_bytes_max: 1 << 20,
@@ -102,7 +102,7 @@ fn a_log_without_its_beginning_is_refused() {
 fn snapshotted(point: EntryId, membership: Membership) -> MemDisk {
     let disk = MemDisk::new();
     let body: WriteOut = Box::new(|_| Ok(()));
-    bootstrap(&disk, IDENTITY, options(), membership, point, body).expect("the disk works");
+    bootstrap(&disk, IDENTITY, options(), membership.into(), point, body).expect("the disk works");
     disk
 }
 

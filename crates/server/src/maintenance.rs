@@ -9,7 +9,7 @@ use quorate_proto::etcdserverpb::{
     HashKvResponse, HashRequest, HashResponse, MoveLeaderRequest, MoveLeaderResponse,
     SnapshotRequest, StatusRequest, StatusResponse,
 };
-use quorate_raft::NodeId;
+use quorate_raft::{NodeId, Standing};
 use quorate_store::View;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
@@ -122,7 +122,8 @@ impl Maintenance for MaintenanceService {
     async fn snapshot(&self, _: Request<SnapshotRequest>) -> Result<Response<Pieces>, Status> {
         let place = self.place()?;
         self.member.catch_up().await?;
-        Ok(Response::new(snapshot::stream(&self.member, place)))
+        let members = self.member.members().await?;
+        Ok(Response::new(snapshot::stream(&self.member, members, place)))
     }
 
     /// Local: it never waits for a leader.
@@ -147,7 +148,7 @@ impl Maintenance for MaintenanceService {
             raft_applied_index: node.applied,
             errors,
             db_size_in_use: store.bytes_live,
-            is_learner: false,
+            is_learner: node.standing == Standing::Learner,
             storage_version: "3.6.0".to_owned(),
             db_size_quota: 0,
             downgrade_info: None,

@@ -3,7 +3,7 @@
 use std::sync::PoisonError;
 use std::time::Duration;
 
-use quorate_node::{Error as NodeError, Node};
+use quorate_node::{Error as NodeError, MemberInfo, Node};
 use quorate_proto::etcdserverpb::{Member as MemberRecord, ResponseHeader};
 use quorate_replica::sessions::{Head, Sessions};
 use quorate_store::{Command, Reader};
@@ -12,7 +12,6 @@ use tokio::time::timeout;
 use tonic::Status;
 use tonic::metadata::MetadataMap;
 
-use crate::identity::Cluster;
 use crate::machine::{Attributes, Machine, Reply};
 use crate::{session, status};
 
@@ -21,7 +20,8 @@ use crate::{session, status};
 pub(crate) struct Member {
     pub(crate) node: Node<Sessions<Machine>>,
     pub(crate) reader: Reader,
-    pub(crate) cluster: Cluster,
+    /// The cluster's id.
+    pub(crate) cluster: u64,
     pub(crate) id: u64,
     pub(crate) attributes: Attributes,
     /// How long a request may take.
@@ -37,7 +37,7 @@ impl Member {
     /// The head of an answer that was made at `revision`.
     pub(crate) fn header(&self, revision: i64) -> ResponseHeader {
         ResponseHeader {
-            cluster_id: self.cluster.id,
+            cluster_id: self.cluster,
             member_id: self.id,
             revision,
             raft_term: self.node.status().term,
@@ -122,19 +122,17 @@ impl Member {
     }
 
     /// All members, with what they have said of themselves.
-    pub(crate) fn members(&self) -> Vec<MemberRecord> {
+    pub(crate) async fn members(&self) -> Result<Vec<MemberRecord>, Status> {
+        let members = self.node.members().await.map_err(status::of_node)?;
         let known = self.attributes.read().unwrap_or_else(PoisonError::into_inner);
-        let mut members: Vec<_> = self
-            .cluster
-            .seats
-            .iter()
-            .map(|seat| MemberRecord {
-                id: seat.id,
-                peer_ur_ls: seat.peer_urls.clone(),
-                ..known.get(&seat.id).cloned().unwrap_or_default()
-            })
-            .collect();
+        let record = |member: MemberInfo| MemberRecord {
+            id: member.id.value(),
+            peer_ur_ls: member.urls,
+            is_learner: !member.is_voter,
+            ..known.get(&member.id.value()).cloned().unwrap_or_default()
+        };
+        let mut members: Vec<_> = members.into_iter().map(record).collect();
         members.sort_unstable_by_key(|member| member.id);
-        members
+        Ok(members)
     }
 }

@@ -1,13 +1,14 @@
 //! A member of a cluster, from its settings to its end.
 
+use std::fs;
 use std::net::TcpListener as StdListener;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use quorate_node::{
-    Error as NodeError, Halted, HandOverError, LeaseConfig, Node, NodeConfig, Peer, SnapshotPolicy,
-    StartError, Timing,
+    Error as NodeError, Halted, HandOverError, JoinError, Joined, LeaseConfig, Node, NodeConfig,
+    Peer, SnapshotPolicy, StartError, Timing,
 };
 use quorate_proto::etcdserverpb::Member as MemberRecord;
 use quorate_raft::{NodeId, TransferError};
@@ -23,7 +24,7 @@ use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::HealthService;
 
 use crate::faces::Faces;
-use crate::identity::Cluster;
+use crate::identity::{Cluster, Seat};
 use crate::listen;
 use crate::machine::{Attributes, Machine, publish};
 use crate::member::Member;
@@ -34,8 +35,12 @@ use crate::member::Member;
 pub struct ServerConfig {
     /// The member's name, one of the cluster's.
     pub name: String,
-    /// The members.
+    /// The members that the cluster begins with. For one that [joins](Self::joins) a running
+    /// cluster: itself, and members that run.
     pub cluster: Cluster,
+    /// This member was added to a running cluster, and begins with nothing: it asks the others who
+    /// it is. Of no meaning once it has data.
+    pub joins: bool,
     /// Where the member's data is; made if there is none.
     pub data_dir: PathBuf,
     /// Where clients connect to.
@@ -105,16 +110,24 @@ impl Server {
     /// If the settings contradict each other, or the data directory cannot be used.
     pub async fn start(config: ServerConfig) -> Result<Self, ServerError> {
         let seat = config.cluster.seat(&config.name).ok_or_else(|| nameless(&config))?.clone();
-        let peers = config.cluster.seats.iter().filter(|other| other.id != seat.id);
-        let peers =
-            peers.map(|other| Peer { id: NodeId::new(other.id), urls: other.peer_urls.clone() });
+        let joined = join(&config, &seat).await.map_err(StartError::Join)?;
+        let (cluster, id) = joined
+            .as_ref()
+            .map_or((config.cluster.id, seat.id), |joined| (joined.cluster, joined.member.value()));
+        let others = config.cluster.seats.iter().filter(|other| other.id != seat.id);
+        let peers: Vec<_> = others
+            .filter(|_| joined.is_none())
+            .map(|other| Peer { id: NodeId::new(other.id), urls: other.peer_urls.clone() })
+            .collect();
         let store = Store::new();
         let reader = store.reader().with_answer_bytes_max(config.range_bytes_max);
         let attributes = Attributes::default();
         let node = NodeConfig {
-            cluster: config.cluster.id,
-            member: NodeId::new(seat.id),
-            peers: peers.collect(),
+            cluster,
+            member: NodeId::new(id),
+            urls: seat.peer_urls,
+            peers,
+            joined,
             listener: config.peer_listener,
             data_dir: config.data_dir,
             timing: config.timing,
@@ -126,8 +139,8 @@ impl Server {
         let member = Arc::new(Member {
             node,
             reader,
-            cluster: config.cluster,
-            id: seat.id,
+            cluster,
+            id,
             attributes,
             patience: Duration::from_secs(5) + 2 * config.timing.election_timeout,
             request_bytes_max: config.request_bytes_max,
@@ -136,7 +149,7 @@ impl Server {
         });
         let mut tasks = JoinSet::new();
         let record = MemberRecord {
-            id: seat.id,
+            id,
             name: seat.name,
             client_ur_ls: config.advertise_client_urls,
             ..MemberRecord::default()
@@ -164,6 +177,12 @@ impl Server {
     pub async fn ready(&self) {
         // It waits while there is no leader; when the node has stopped, `stopped` says so.
         self.member.node.linearize().await.ok();
+    }
+
+    /// The cluster's id.
+    #[must_use]
+    pub fn cluster(&self) -> u64 {
+        self.member.cluster
     }
 
     /// The member's id.
@@ -217,6 +236,21 @@ impl Server {
         self.tasks.shutdown().await;
         halted
     }
+}
+
+/// What a member that was added to a running cluster begins with: found in its directory, or with
+/// the others.
+async fn join(config: &ServerConfig, seat: &Seat) -> Result<Option<Joined>, JoinError> {
+    if let Some(joined) = Joined::load(&config.data_dir)? {
+        return Ok(Some(joined));
+    }
+    let is_empty = fs::read_dir(&config.data_dir).map_or(true, |mut files| files.next().is_none());
+    if !config.joins || !is_empty {
+        return Ok(None);
+    }
+    let urls: Vec<_> =
+        config.cluster.seats.iter().flat_map(|other| other.peer_urls.clone()).collect();
+    Joined::find(&urls, &seat.peer_urls, &config.data_dir, config.timing).await.map(Some)
 }
 
 fn nameless(config: &ServerConfig) -> ServerError {

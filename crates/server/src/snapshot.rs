@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_core::Stream;
-use quorate_proto::etcdserverpb::{ResponseHeader, SnapshotResponse};
+use quorate_proto::etcdserverpb::{Member as MemberRecord, ResponseHeader, SnapshotResponse};
 use quorate_raft::{EntryId, Index, Term};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::timeout;
@@ -32,14 +32,18 @@ const PIECES_MAX: usize = 2;
 const STALL_MAX: Duration = Duration::from_secs(60);
 
 /// Begins a backup of what this member has applied. `place` is given back at its end.
-pub(crate) fn stream(member: &Arc<Member>, place: OwnedSemaphorePermit) -> Pieces {
+pub(crate) fn stream(
+    member: &Arc<Member>,
+    members: Vec<MemberRecord>,
+    place: OwnedSemaphorePermit,
+) -> Pieces {
     // Read before the store is: what it says was applied is in there.
     let node = member.node.status();
     let snapshot = member.reader.snapshot();
     let about = About {
-        cluster: member.cluster.id,
+        cluster: member.cluster,
         member: member.id,
-        members: member.members(),
+        members,
         point: EntryId::new(Term::new(node.term), Index::new(node.applied)),
     };
     let (pieces, written) = mpsc::channel(PIECES_MAX);

@@ -1,6 +1,6 @@
 //! Errors as clients see them: etcd's codes and texts, since clients match both.
 
-use quorate_node::{Error as NodeError, HandOverError};
+use quorate_node::{ChangeError, ChangeErrorKind, Error as NodeError, HandOverError};
 use quorate_raft::TransferError;
 use quorate_replica::Refused;
 use tonic::{Code, Status};
@@ -40,6 +40,42 @@ pub(crate) fn of_hand_over(error: HandOverError) -> Status {
         }
         HandOverError::Stopped => of_node(NodeError::Stopped),
     }
+}
+
+/// Why the membership was not changed.
+pub(crate) fn of_change(error: &ChangeError, is_removal: bool) -> Status {
+    let too_few = "etcdserver: re-configuration failed due to not enough started members";
+    match error.kind {
+        ChangeErrorKind::NotFound => Status::not_found("etcdserver: member not found"),
+        ChangeErrorKind::Exists | ChangeErrorKind::WasRemoved => {
+            Status::failed_precondition("etcdserver: member ID already exist")
+        }
+        ChangeErrorKind::AddressTaken => {
+            Status::failed_precondition("etcdserver: Peer URLs already exists")
+        }
+        ChangeErrorKind::NotALearner => {
+            Status::failed_precondition("etcdserver: can only promote a learner member")
+        }
+        ChangeErrorKind::NotReady => Status::failed_precondition(
+            "etcdserver: can only promote a learner member which is in sync with leader",
+        ),
+        ChangeErrorKind::Unreachable => Status::unavailable("etcdserver: unhealthy cluster"),
+        ChangeErrorKind::TooMany => {
+            Status::failed_precondition("etcdserver: too many learner members in cluster")
+        }
+        // The last member goes.
+        ChangeErrorKind::Invalid if is_removal => Status::failed_precondition(too_few),
+        ChangeErrorKind::Invalid => bad_urls(),
+        ChangeErrorKind::UnderWay => Status::unavailable(format!("quorate: {error}")),
+        ChangeErrorKind::DiskFull => of_node(NodeError::Refused(Refused::DiskFull)),
+        ChangeErrorKind::NotLeader | ChangeErrorKind::Unknown => timed_out(),
+        ChangeErrorKind::Stopped => of_node(NodeError::Stopped),
+    }
+}
+
+/// What shall be a member's URLs are none.
+pub(crate) fn bad_urls() -> Status {
+    Status::invalid_argument("etcdserver: given member URLs are invalid")
 }
 
 /// The request took too long. What it proposed may still be applied.

@@ -191,7 +191,7 @@ pub(crate) fn setup(settings: &Settings, seed: u64, member: usize, life: u32) ->
             trailing_bytes: settings.trailing_bytes,
         },
         checks: CheckPolicy { entries: 30, bytes: 16 << 10 },
-        bootstrap: Membership::of_voters((0..settings.members).map(self::id)),
+        bootstrap: Membership::of_voters((0..settings.members).map(self::id)).into(),
         origin: mix(random),
         proposals_max: settings.proposals,
         proposal_bytes_max: 1 << 24,

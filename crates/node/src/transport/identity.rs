@@ -4,7 +4,7 @@
 use quorate_raft::NodeId;
 use quorate_wire::Route;
 use tonic::metadata::{MetadataMap, MetadataValue};
-use tonic::{Request, Status};
+use tonic::{Code, Request, Status};
 
 use super::Whoami;
 
@@ -12,6 +12,9 @@ const PROTOCOL: &str = "quorate-protocol";
 const CLUSTER: &str = "quorate-cluster";
 const FROM: &str = "quorate-from";
 const TO: &str = "quorate-to";
+
+/// In a refusal: the caller was removed from the cluster, for good.
+const REMOVED: &str = "quorate-removed";
 
 /// The version of the members' protocol. A new one is a new service name as well.
 const PROTOCOL_VERSION: u64 = 1;
@@ -35,7 +38,7 @@ pub(super) fn introduce<T>(request: &mut Request<T>, whoami: Whoami, to: NodeId)
 pub(super) fn admit(
     metadata: &MetadataMap,
     whoami: Whoami,
-    is_peer: impl Fn(NodeId) -> bool,
+    is_removed: impl Fn(NodeId) -> bool,
 ) -> Result<Route, Status> {
     let number = |key: &str| {
         let text = metadata.get(key).and_then(|value| value.to_str().ok());
@@ -70,14 +73,28 @@ pub(super) fn admit(
             to.value()
         )));
     }
-    if !is_peer(from) {
+    if from == whoami.member {
         return Err(Status::failed_precondition(format!(
-            "member {:x} is no other member of this cluster: each member needs its own name and \
-             peer URL in --initial-cluster",
+            "member {:x} calls itself: each member needs its own name and peer URL in \
+             --initial-cluster",
             from.value()
         )));
     }
+    if is_removed(from) {
+        let mut metadata = MetadataMap::new();
+        metadata.insert(REMOVED, MetadataValue::from_static("1"));
+        return Err(Status::with_metadata(
+            Code::FailedPrecondition,
+            format!("member {:x} was removed from the cluster", from.value()),
+            metadata,
+        ));
+    }
     Ok(Route { from, to })
+}
+
+/// Whether a refusal says that the caller is no member any more.
+pub(super) fn says_removed(status: &Status) -> bool {
+    status.code() == Code::FailedPrecondition && status.metadata().contains_key(REMOVED)
 }
 
 /// A member id as people see it.
@@ -99,7 +116,7 @@ mod tests {
         let mut request = Request::new(());
         let caller = Whoami { cluster, member: NodeId::new(from) };
         introduce(&mut request, caller, NodeId::new(to));
-        admit(request.metadata(), ME, |peer| [2, 3].contains(&peer.value()))
+        admit(request.metadata(), ME, |peer| peer.value() == 4)
     }
 
     #[test]
@@ -114,8 +131,11 @@ mod tests {
             |result: Result<Route, Status>| result.expect_err("refused").message().to_owned();
         assert!(reason(call(0xd, 2, 1)).contains("cluster id d of the caller is not c"));
         assert!(reason(call(0xc, 2, 3)).contains("this is member 1, not member 3"));
-        assert!(reason(call(0xc, 4, 1)).contains("member 4 is no other member"));
-        let stranger = admit(&MetadataMap::new(), ME, |_| true);
+        assert!(reason(call(0xc, 1, 1)).contains("member 1 calls itself"));
+        let removed = call(0xc, 4, 1).expect_err("refused");
+        assert!(says_removed(&removed), "{removed}");
+        assert!(!says_removed(&call(0xd, 2, 1).expect_err("refused")));
+        let stranger = admit(&MetadataMap::new(), ME, |_| false);
         assert!(reason(stranger).contains("clients connect to a client URL"));
     }
 }

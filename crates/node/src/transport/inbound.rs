@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures_core::Stream;
+use quorate_proto::peer::members_server::MembersServer;
 use quorate_proto::peer::raft_server::{Raft, RaftServer};
 use quorate_proto::peer::{
     AppendEntriesRequest, AppendEntriesResponse, ForwardRequest, ForwardResponse,
@@ -20,6 +21,7 @@ use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::identity::Hex;
+use super::members::MembersService;
 use super::{
     CONNECTION_WINDOW, MESSAGE_BYTES_MAX, Patience, QUEUE_MAX, Replies, STREAM_WINDOW, Slots,
     Whoami, identity, lock,
@@ -37,6 +39,7 @@ pub(super) fn start<M: Machine>(
 ) -> std::io::Result<()> {
     listener.set_nonblocking(true)?;
     let listener = tokio::net::TcpListener::from_std(listener)?;
+    let members = MembersService::new(whoami, slots.clone(), inbox.clone());
     let service = Service { whoami, slots: slots.clone(), inbox: inbox.clone() };
     let service = RaftServer::new(service).max_decoding_message_size(MESSAGE_BYTES_MAX);
     let server = Server::builder()
@@ -44,7 +47,8 @@ pub(super) fn start<M: Machine>(
         .http2_keepalive_timeout(Some(patience.silence_max))
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
-        .add_service(service);
+        .add_service(service)
+        .add_service(MembersServer::new(members));
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
     tokio::spawn(async move {
         let ended = server.serve_with_incoming_shutdown(incoming, pending()).await;
@@ -70,20 +74,21 @@ impl<M: Machine> Service<M> {
         place: fn(&mut Replies) -> &mut Option<mpsc::Sender<A>>,
         ended: fn(NodeId) -> Option<Event<M>>,
     ) -> Result<Response<Answers<A>>, Status> {
-        let is_peer = |id| self.slots.contains_key(&id);
+        let is_removed = |id| self.slots.is_removed(id);
         let route =
-            identity::admit(request.metadata(), self.whoami, is_peer).inspect_err(|status| {
+            identity::admit(request.metadata(), self.whoami, is_removed).inspect_err(|status| {
                 let caller = request.remote_addr().map(|address| address.to_string());
                 let reason = status.message();
                 tracing::error!(caller, reason, "a caller at the peer URL was refused");
             })?;
         let (sender, answers) = mpsc::channel(QUEUE_MAX);
-        let slot = self.slots.get(&route.from).expect("only peers are admitted");
+        let slot = self.slots.admit(route.from).ok_or_else(|| {
+            Status::resource_exhausted("too many callers that are no members: see who they are")
+        })?;
         *place(&mut lock(&slot.replies)) = Some(sender.clone());
-        let (slots, inbox) = (self.slots.clone(), self.inbox.clone());
+        let inbox = self.inbox.clone();
         tokio::spawn(async move {
             hear(request.into_inner(), route, &inbox).await;
-            let slot = slots.get(&route.from).expect("only peers are admitted");
             let mut replies = lock(&slot.replies);
             let current = place(&mut replies);
             if current.as_ref().is_some_and(|current| current.same_channel(&sender)) {
@@ -160,7 +165,6 @@ impl<A> Stream for Answers<A> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
     use std::io::{self, Read};
     use std::time::Duration;
 
@@ -170,7 +174,6 @@ mod tests {
     use quorate_wire::{Outgoing, encode};
     use tonic::transport::Endpoint;
 
-    use super::super::Slot;
     use super::*;
 
     const ME: NodeId = NodeId::new(1);
@@ -217,7 +220,7 @@ mod tests {
     async fn a_damaged_frame_ends_its_stream_and_never_reaches_the_replica() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let slots: Slots = Arc::new(BTreeMap::from([(PEER, Slot::default())]));
+        let slots = Slots::default();
         let inbox: Arc<Inbox<Nothing>> = Arc::new(Inbox::new());
         let patience = Patience { silence_max: PATIENCE };
         start(Whoami { cluster: 1, member: ME }, listener, patience, &slots, &inbox).unwrap();

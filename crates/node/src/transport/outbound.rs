@@ -12,12 +12,13 @@ use quorate_raft::NodeId;
 use quorate_replica::StateMachine;
 use quorate_wire::{Incoming, Route};
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status, Streaming};
 
 use super::identity::Hex;
 use super::{
-    CONNECTION_WINDOW, MESSAGE_BYTES_MAX, Patience, QUEUE_MAX, Requests, STREAM_WINDOW, Slots,
+    CONNECTION_WINDOW, MESSAGE_BYTES_MAX, Patience, QUEUE_MAX, Requests, STREAM_WINDOW, Slot,
     Whoami, identity, lock,
 };
 use crate::config::Peer;
@@ -31,22 +32,22 @@ const PAUSE_MAX: Duration = Duration::from_secs(1);
 /// The pause after the peer refused us: somebody has to mend a setting.
 const PAUSE_REFUSED: Duration = Duration::from_secs(5);
 
-/// Keeps a connection to `peer` for as long as the runtime lives.
+/// Keeps a connection to `peer` for as long as the task lives.
 pub(super) fn start<M: Machine>(
     whoami: Whoami,
     peer: Peer,
     patience: Patience,
-    slots: &Slots,
+    slot: Arc<Slot>,
     inbox: &Arc<Inbox<M>>,
-) {
-    let link = Link { whoami, id: peer.id, slots: slots.clone(), inbox: inbox.clone() };
-    tokio::spawn(link.keep(peer.urls, patience));
+) -> JoinHandle<()> {
+    let link = Link { whoami, id: peer.id, slot, inbox: inbox.clone() };
+    tokio::spawn(link.keep(peer.urls, patience))
 }
 
 struct Link<M: StateMachine> {
     whoami: Whoami,
     id: NodeId,
-    slots: Slots,
+    slot: Arc<Slot>,
     inbox: Arc<Inbox<M>>,
 }
 
@@ -75,7 +76,7 @@ impl<M: Machine> Link<M> {
             let end = match endpoint.connect().await {
                 Ok(channel) => {
                     let end = self.talk(channel, &mut pause).await;
-                    *lock(&self.slot().requests) = None;
+                    *lock(&self.slot.requests) = None;
                     end
                 }
                 Err(error) => End::Broken(Status::unavailable(causes(&error))),
@@ -90,6 +91,9 @@ impl<M: Machine> Link<M> {
                     }
                 }
                 End::Refused(status) => {
+                    if identity::says_removed(&status) {
+                        self.inbox.push(Event::Removed);
+                    }
                     let (peer, reason) = (Hex(self.id), status.message());
                     tracing::error!(%peer, url, reason, "a peer refused this member");
                     pause = PAUSE_REFUSED;
@@ -120,7 +124,7 @@ impl<M: Machine> Link<M> {
             Err(status) if refused(&status) => return End::Refused(status),
             Err(status) => return End::Broken(status),
         };
-        *lock(&self.slot().requests) = Some(Requests { append, vote, forward });
+        *lock(&self.slot.requests) = Some(Requests { append, vote, forward });
         *pause = PAUSE_MIN;
         tracing::debug!(peer = %Hex(self.id), "connected");
         self.inbox.push(Event::Connected(self.id));
@@ -129,7 +133,7 @@ impl<M: Machine> Link<M> {
             ended = self.hear(vote_replies.into_inner()) => ended,
             ended = self.hear(forward_replies.into_inner()) => ended,
         };
-        *lock(&self.slot().requests) = None;
+        *lock(&self.slot.requests) = None;
         self.inbox.push(Event::Disconnected(self.id));
         End::Broken(ended)
     }
@@ -157,16 +161,12 @@ impl<M: Machine> Link<M> {
         request
     }
 
-    fn slot(&self) -> &super::Slot {
-        self.slots.get(&self.id).expect("every peer has a slot")
-    }
-
     fn signal(&self) -> Signal<M> {
-        Signal { id: self.id, slots: self.slots.clone(), inbox: self.inbox.clone() }
+        Signal { slot: self.slot.clone(), inbox: self.inbox.clone() }
     }
 }
 
-fn endpoint(url: &str, patience: Patience) -> Result<Endpoint, tonic::transport::Error> {
+pub(super) fn endpoint(url: &str, patience: Patience) -> Result<Endpoint, tonic::transport::Error> {
     Ok(Endpoint::from_shared(url.to_owned())?
         .tcp_nodelay(true)
         .connect_timeout(patience.silence_max)
@@ -183,7 +183,7 @@ fn refused(status: &Status) -> bool {
 }
 
 /// An error with all that led to it, in one line.
-fn causes(error: &dyn std::error::Error) -> String {
+pub(super) fn causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
@@ -198,8 +198,7 @@ fn causes(error: &dyn std::error::Error) -> String {
 
 /// Tells the owner when a queue it found full has room.
 struct Signal<M: StateMachine> {
-    id: NodeId,
-    slots: Slots,
+    slot: Arc<Slot>,
     inbox: Arc<Inbox<M>>,
 }
 
@@ -214,10 +213,7 @@ impl<T, M: Machine> Stream for Signalling<T, M> {
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<T>> {
         let next = self.queue.poll_recv(context);
-        if next.is_ready()
-            && let Some(slot) = self.link.slots.get(&self.link.id)
-            && slot.wants_room.swap(false, Ordering::Relaxed)
-        {
+        if next.is_ready() && self.link.slot.wants_room.swap(false, Ordering::Relaxed) {
             self.link.inbox.poke();
         }
         next

@@ -1,4 +1,4 @@
-//! The client commands: `put`, `get`, `del`, `compact`, `status`, `member list`,
+//! The client commands: `put`, `get`, `del`, `compact`, `status`, `member`,
 //! `move-leader`, `snapshot`.
 //!
 //! Each command has its file; it asks through a [`Session`] and hands it what to print. How that
@@ -46,7 +46,7 @@ pub(crate) enum ClientCommand {
     Compact(compact::Compact),
     /// Show the state of each endpoint
     Status(status::Status),
-    /// Show the members of the cluster
+    /// Show the members of the cluster, and change who they are
     Member(member::Member),
     /// Hand the leadership over to a member
     MoveLeader(move_leader::MoveLeader),
@@ -174,6 +174,10 @@ mod tests {
             "del a b --prev-kv",
             "compact 7 --physical",
             "move-leader 8e9e05c52164694d",
+            "member add n4 --peer-urls http://h:1,http://h:2 --learner",
+            "member remove 8e9e05c52164694d",
+            "member update 8e9e05c52164694d --peer-urls http://h:1",
+            "member promote 8e9e05c52164694d -w json",
             "snapshot save f",
             "snapshot status f -w table",
             "snapshot restore f --name n --bump-revision 1000 --mark-compacted",

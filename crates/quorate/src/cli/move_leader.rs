@@ -47,7 +47,7 @@ impl MoveLeader {
 }
 
 /// The id of the member with this name, or else with this id.
-fn find(members: &[Member], target: &str) -> Result<u64, Failure> {
+pub(super) fn find(members: &[Member], target: &str) -> Result<u64, Failure> {
     if let Some(member) = members.iter().find(|member| member.name == target) {
         return Ok(member.id);
     }

@@ -94,6 +94,40 @@ pub(crate) fn move_leader(ctl: &Ctl, servers: &Servers) {
     assert!(error.contains("no leader endpoint given at"), "{error}");
 }
 
+/// A learner that never starts comes, moves and goes; what cannot be is refused in etcd's words.
+pub(crate) fn membership(ctl: &Ctl) {
+    let url = "http://127.0.0.1:1";
+    let add = ["member", "add", "late", "--learner", "--peer-urls=http://127.0.0.1:1"];
+    let text = ctl.says(&add);
+    assert!(text.contains(" added to cluster "), "{text}");
+    assert!(text.contains("ETCD_NAME=\"late\""), "{text}");
+    assert!(text.contains("ETCD_INITIAL_CLUSTER_STATE=\"existing\""), "{text}");
+    let listed = ctl.json(&["member", "list"]);
+    let members = listed["members"].as_array().unwrap();
+    let is_late = |member: &&serde_json::Value| member["isLearner"] == true;
+    let late = members.iter().find(is_late).expect("it is a learner");
+    assert_eq!(late["peerURLs"], json!([url]));
+    let hex = |member: &serde_json::Value| format!("{:x}", member["ID"].as_u64().unwrap());
+    let (id, voter) = (hex(late), hex(members.iter().find(|member| !is_late(member)).unwrap()));
+    let peer_urls = "--peer-urls=http://127.0.0.1:1,http://127.0.0.1:3";
+    let error = ctl.fails(&["member", "add", "other", "--learner", peer_urls]);
+    assert!(error.contains("etcdserver: Peer URLs already exists"), "{error}");
+    let error = ctl.fails(&["member", "promote", &id]);
+    let in_sync = "etcdserver: can only promote a learner member which is in sync with leader";
+    assert!(error.contains(in_sync), "{error}");
+    let error = ctl.fails(&["member", "promote", &voter]);
+    assert!(error.contains("etcdserver: can only promote a learner member"), "{error}");
+    let text = ctl.says(&["member", "update", &id, "--peer-urls=http://127.0.0.1:2"]);
+    assert!(text.contains(&format!("{id} updated in cluster ")), "{text}");
+    let text = ctl.says(&["member", "list"]);
+    // Not all releases of etcd know then that it is a learner.
+    assert!(text.contains(&format!("{id}, unstarted, , http://127.0.0.1:2, , ")), "{text}");
+    let text = ctl.says(&["member", "remove", &id]);
+    assert!(text.contains(&format!("{id} removed from cluster ")), "{text}");
+    let error = ctl.fails(&["member", "remove", &id]);
+    assert!(error.contains("etcdserver: member not found"), "{error}");
+}
+
 fn id_of(state: &serde_json::Value) -> u64 {
     state["Status"]["header"]["member_id"].as_u64().unwrap()
 }

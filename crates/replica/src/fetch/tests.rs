@@ -8,12 +8,12 @@ use quorate_log::{Identity, MemDisk, Options};
 use quorate_raft::{Config, Membership, Message, Term};
 
 use super::*;
-use crate::CheckPolicy;
 use crate::decided::Decided;
 use crate::effects::Setup;
 use crate::job::{SNAPSHOT_CHUNK_BYTES, SnapshotDone, write};
 use crate::machine::{Command, Wants, WriteOut};
 use crate::snapshots::SnapshotPolicy;
+use crate::{CheckPolicy, Members};
 
 const IDENTITY: Identity = Identity { cluster: 7, member: 1 };
 
@@ -38,11 +38,11 @@ impl StateMachine for Nothing {
     }
 }
 
-fn members(ids: &[u64]) -> Membership {
-    Membership::of_voters(ids.iter().copied().map(NodeId::new))
+fn members(ids: &[u64]) -> Members {
+    Membership::of_voters(ids.iter().copied().map(NodeId::new)).into()
 }
 
-fn setup(bootstrap: Membership) -> Setup {
+fn setup(bootstrap: Members) -> Setup {
     Setup {
         identity: IDENTITY,
         raft: Config {
@@ -99,7 +99,7 @@ fn a_snapshot_taken_in_brings_all_that_stands_beside_the_state() {
     assert_eq!(replica.applied, point);
     assert_eq!(replica.decided, meta.decided);
     assert_eq!(replica.membership, meta.membership);
-    assert_eq!(replica.raft.membership(), &meta.membership.1);
+    assert_eq!(replica.raft.membership(), &meta.membership.1.membership);
     assert_eq!(replica.raft.last(), point);
 }
 
@@ -216,8 +216,8 @@ fn a_membership_outlives_a_restart_and_is_in_the_next_snapshot() {
     replica.drain();
     assert_eq!(replica.membership, (Index::ZERO, members(&[1])), "it is not committed");
     settle(&mut replica, now);
-    let expected = Membership { learners: target.learners, ..members(&[1]) };
-    assert_eq!(replica.membership, (proposed.first.index, expected.clone()));
+    let expected = Membership { learners: target.learners, ..members(&[1]).membership };
+    assert_eq!(replica.membership, (proposed.first.index, expected.clone().into()));
     replica.into_log().close().expect("the disk works");
     let opened = Replica::open(setup(members(&[1])), disk, Nothing, now);
     let (replica, _) = opened.expect("what is there opens");

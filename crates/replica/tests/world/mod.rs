@@ -10,9 +10,11 @@ use bytes::Bytes;
 use quorate_log::{Choices, EntryKind, Identity, MemDisk, Options, SyncFailure, SyncJob};
 use quorate_raft::{Config, Index, Instant, Membership, NodeId, ReadTicket};
 use quorate_replica::{
-    Body, CheckPolicy, Command, Fatal, Freshness, Note, OpenError, Outcome, PeerMessage, Refused,
-    Replica, Setup, SnapshotJob, SnapshotPolicy, StateMachine, Wants, WriteOut,
+    Body, CheckPolicy, Command, Fatal, Freshness, Members, Note, OpenError, Outcome, PeerMessage,
+    Refused, Replica, Setup, SnapshotJob, SnapshotPolicy, StateMachine, Wants, WriteOut,
 };
+
+pub(crate) mod change;
 
 const STEP: Duration = Duration::from_millis(2);
 
@@ -106,6 +108,11 @@ impl StateMachine for Ledger {
     }
 }
 
+/// What is to be known about a member.
+pub(crate) fn context(id: NodeId) -> Bytes {
+    Bytes::from(format!("member {}", id.value()))
+}
+
 struct Member {
     replica: Option<Replica<MemDisk, Ledger>>,
     disk: MemDisk,
@@ -122,10 +129,31 @@ struct Member {
     reads: Vec<(ReadTicket, usize)>,
     /// How long its ledger was in this life.
     length: usize,
+    /// It was removed, and does not come back.
+    is_gone: bool,
+}
+
+impl Member {
+    fn new() -> Self {
+        Self {
+            replica: None,
+            disk: MemDisk::new(),
+            wrong_at: Rc::new(Cell::new(NEVER)),
+            stopped: None,
+            job: None,
+            snapshot_jobs: Vec::new(),
+            waiting: BTreeMap::new(),
+            reads: Vec::new(),
+            length: 0,
+            is_gone: false,
+        }
+    }
 }
 
 pub(crate) struct World {
     members: Vec<Member>,
+    /// So many of them made the cluster.
+    founders: u64,
     messages: Vec<PeerMessage>,
     now: Instant,
     kindness: Kindness,
@@ -171,6 +199,7 @@ impl World {
     ) -> Self {
         let mut world = Self {
             members: Vec::new(),
+            founders: count,
             messages: Vec::new(),
             now: Instant::default(),
             kindness,
@@ -193,19 +222,7 @@ impl World {
             trace: 0,
         };
         for _ in 0..count {
-            let disk = MemDisk::new();
-            let (waiting, reads, snapshot_jobs) = (BTreeMap::new(), Vec::new(), Vec::new());
-            world.members.push(Member {
-                replica: None,
-                disk,
-                wrong_at: Rc::new(Cell::new(NEVER)),
-                stopped: None,
-                job: None,
-                snapshot_jobs,
-                waiting,
-                reads,
-                length: 0,
-            });
+            world.members.push(Member::new());
         }
         for at in 0..world.members.len() {
             world.start(at);
@@ -226,7 +243,9 @@ impl World {
 
     fn start(&mut self, at: usize) {
         self.lives += 1;
-        let voters = (0..self.members.len()).map(Self::id).collect();
+        let founders = (1..=self.founders).map(NodeId::new);
+        let mut bootstrap = Members::from(Membership::of_voters(founders.clone()));
+        bootstrap.contexts = founders.map(|id| (id, context(id))).collect();
         let setup = Setup {
             identity: Identity { cluster: 7, member: Self::id(at).value() },
             raft: Config {
@@ -249,7 +268,7 @@ impl World {
             },
             snapshots: self.policy,
             checks: self.checks,
-            bootstrap: Membership { incoming: voters, ..Membership::default() },
+            bootstrap,
             origin: 1000 + self.lives,
             proposals_max: self.proposals_max.0,
             proposal_bytes_max: self.proposals_max.1,
@@ -298,7 +317,8 @@ impl World {
                 Some((Self::id(at), self.now.after(STEP * u32::try_from(steps).expect("small"))));
         }
         for at in 0..self.members.len() {
-            if self.members[at].replica.is_none() && self.draw(20) == 0 {
+            let member = &self.members[at];
+            if member.replica.is_none() && !member.is_gone && self.draw(20) == 0 {
                 self.start(at);
             }
         }
@@ -405,11 +425,16 @@ impl World {
 
     /// Time passes until a member leads that all others follow; where it is.
     pub(crate) fn leader(&mut self) -> usize {
+        self.leader_among(self.members.len())
+    }
+
+    /// The same of the first `count` members.
+    pub(crate) fn leader_among(&mut self, count: usize) -> usize {
         for _ in 0..1000 {
             let leader = |member: &Member| member.replica.as_ref().and_then(|r| r.raft().leader());
             let first = leader(&self.members[0]);
             if let Some(first) = first
-                && self.members.iter().all(|member| leader(member) == Some(first))
+                && self.members[..count].iter().all(|member| leader(member) == Some(first))
             {
                 return usize::try_from(first.value() - 1).expect("small");
             }
@@ -596,7 +621,7 @@ impl World {
         self.cut = None;
         self.stalled.clear();
         for at in 0..self.members.len() {
-            if self.members[at].replica.is_none() {
+            if self.members[at].replica.is_none() && !self.members[at].is_gone {
                 self.start(at);
             }
         }
@@ -605,7 +630,8 @@ impl World {
         }
         let distinct: BTreeSet<_> = self.order.iter().collect();
         assert_eq!(distinct.len(), self.order.len(), "a command was applied twice");
-        for member in self.members.iter().filter(|member| member.stopped.is_none()) {
+        let here = |member: &&Member| member.stopped.is_none() && !member.is_gone;
+        for member in self.members.iter().filter(here) {
             let replica = member.replica.as_ref().expect("all are up");
             assert_eq!(replica.machine().values, self.order, "all have come equally far");
             assert_eq!(member.waiting, BTreeMap::new(), "every proposal is answered in the end");

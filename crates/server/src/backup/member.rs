@@ -19,7 +19,7 @@ const POINT: EntryId = EntryId::new(Term::new(1), Index::new(1));
 pub fn restore_member(backup: Backup, options: &RestoreOptions) -> Result<Status, RestoreError> {
     restore(backup, options, |disk, identity, members, body| {
         let log = Options::default();
-        quorate_replica::bootstrap(disk, identity, log, members, POINT, body)
+        quorate_replica::bootstrap(disk, identity, log, members.into(), POINT, body)
             .map_err(io::Error::other)
     })
 }

@@ -171,7 +171,7 @@ fn initial_clusters() {
     Settings::sound().with("--initial-cluster-state", "existing").is_refused(&[
         "--initial-cluster-state is existing",
         "is empty",
-        "give the data directory",
+        "name members that run",
     ]);
 }
 
