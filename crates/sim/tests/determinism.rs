@@ -149,7 +149,7 @@ fn with(before: &str, after: &str) -> String {
 fn a_schedule_of_another_version_is_refused() {
     for found in [0, 1, -1, i64::MAX] {
         // Whatever else such a file holds.
-        for text in [with("version = 2", &format!("version = {found}")), format!("version={found}")]
+        for text in [with("version = 3", &format!("version = {found}")), format!("version={found}")]
         {
             assert_eq!(Schedule::parse(&text), Err(ScheduleError::Version { found }));
         }
@@ -165,11 +165,11 @@ fn a_damaged_schedule_is_refused() {
     };
     let damaged = [
         String::new(),
-        "version = 2".to_owned(),
+        "version = 3".to_owned(),
         "no schedule".to_owned(),
         "{\"version\": 2}".to_owned(),
-        with("version = 2", "version = \"2\""),
-        with("version = 2", "version = 2\nversion = 2"),
+        with("version = 3", "version = \"2\""),
+        with("version = 3", "version = 3\nversion = 3"),
         with("seed = \"0x", "seed = \""),
         with("seed = \"0x3\"", "seed = \"0x10000000000000000\""),
         with("seed = \"0x3\"", "seed = 3"),
