@@ -1,6 +1,6 @@
 //! Backups: all keys of a cluster with their history, as one file (`docs/backup.md`).
 //!
-//! [`write`] makes one from a snapshot of the store, [`Backup::load`] reads it and checks every
+//! [`write()`] makes one from a snapshot of the store, [`Backup::load`] reads it and checks every
 //! byte, [`restore_member`] makes the data directory of a new cluster of it.
 //!
 //! What must hold:
