@@ -70,7 +70,7 @@ impl Store {
     }
 
     /// The store as it is now, to be written by another thread. Costs the same whatever the store
-    /// holds. Until it is dropped it holds back removals, as every [`View`] does.
+    /// holds. Until it is dropped it holds back removals, as every [`View`](crate::View) does.
     pub fn snapshot(&self) -> Snapshot {
         self.reader().snapshot()
     }
@@ -79,8 +79,8 @@ impl Store {
     /// if it had applied what the written one had: the same answers at every revision that can be
     /// read, the same replies to further commands, the same hash.
     ///
-    /// [`Reader`]s see the new state, all of it at once; a [`View`] that there is keeps to the old
-    /// one. So both are in memory for a while. `input` is read to its end, and is the snapshot and
+    /// [`Reader`]s see the new state, all of it at once; a [`View`](crate::View) that there is keeps
+    /// to the old one. So both are in memory for a while. `input` is read to its end, and is the snapshot and
     /// nothing else. Whether the snapshot is newer than this store is for the caller to know.
     ///
     /// # Errors
