@@ -79,9 +79,10 @@ impl Store {
     /// if it had applied what the written one had: the same answers at every revision that can be
     /// read, the same replies to further commands, the same hash.
     ///
-    /// [`Reader`]s see the new state, all of it at once; a [`View`](crate::View) that there is keeps
-    /// to the old one. So both are in memory for a while. `input` is read to its end, and is the snapshot and
-    /// nothing else. Whether the snapshot is newer than this store is for the caller to know.
+    /// [`Reader`]s see the new state, all of it at once; a [`View`](crate::View) that there is
+    /// keeps to the old one. So both are in memory for a while. `input` is read to its end, and is
+    /// the snapshot and nothing else. Whether the snapshot is newer than this store is for the
+    /// caller to know.
     ///
     /// # Errors
     /// If `input` fails or is no whole, sound snapshot of a known format. The store is then as it
